@@ -507,6 +507,9 @@ class Daemon:
         if Chore.REPORT in wanted:
             await self._try(self._status.report(self._reloader.config), None)
             await self._try(self._status.compare_nodes(), None)
+            if self._planner.elsewhere - self._status.elsewhere:
+                # A node that knew more receivers has ended, or reads other files now.
+                self._timer.want(Chore.RECONCILE)
         if Chore.PRUNE in wanted and self._lease.held:
             await self._try(self._prune(), None)
 

@@ -10,7 +10,7 @@ from alertd.engine.deps import Dependencies
 from alertd.engine.leader import LeaderLease
 from alertd.engine.observer import log_loaded, log_report
 from alertd.engine.reconcile import Report, reconcile, reconcile_dependents
-from alertd.engine.status import StatusReporter
+from alertd.engine.status import StatusReporter, find_receivers_elsewhere
 from alertd.errors import LeadLost
 from alertd.ports import KeptConfig
 from alertd.system.telemetry import Event
@@ -25,6 +25,8 @@ class Planner:
     Attributes:
         definitions: the definitions in force; None before the first :meth:`adopt`.
         done: the done dates at the last reconciliation, by full id: relative deadlines count from them.
+        elsewhere: the receivers whose reminders the last reconciliation left alone, because only other nodes
+            know them.
         unplanned: what the last reconciliation could not plan, as ids of milestones or timelines.
     """
 
@@ -44,6 +46,7 @@ class Planner:
         """
         self.definitions: Definitions | None = None
         self.done: Mapping[str, date] = {}
+        self.elsewhere: frozenset[str] = frozenset()
         self.unplanned: tuple[str, ...] = ()
         self._deps = deps
         self._lease = lease
@@ -119,6 +122,7 @@ class Planner:
                     changed=changed,
                     done=done,
                     in_doubt=self._is_in_doubt(),
+                    elsewhere=self.elsewhere,
                     term=self._lease.term,
                     give_way=self._give_way,
                 )
@@ -149,12 +153,15 @@ class Planner:
             if self._lease.held:
                 if reconsider:
                     await self._repair(config, now)
+                known = find_receivers_elsewhere(await ledger.read_nodes(), now, self._deps.node)
+                self.elsewhere = known - config.receivers.keys()
                 report = await reconcile(
                     ledger,
                     definitions,
                     now,
                     reconsider=reconsider,
                     in_doubt=self._is_in_doubt(),
+                    elsewhere=self.elsewhere,
                     term=self._lease.term,
                     give_way=self._give_way,
                 )
@@ -169,6 +176,7 @@ class Planner:
             self._lease.lose()
         # The next leader keeps its own configuration, so this node writes again when it leads again.
         self._kept_text = None
+        self.elsewhere = frozenset()
         # Only the leader reports which timelines it keeps without a file.
         self._status.kept = ()
         return Report()

@@ -81,6 +81,7 @@ class ReconcilePass:
     report: Report
     reconsider: bool = False
     in_doubt: bool = False
+    elsewhere: Set[str] = frozenset()
     term: Callable[[], Awaitable[int]] | None = None
     give_way: Callable[[], Awaitable[None]] = _go_on
 
@@ -95,6 +96,7 @@ async def reconcile(
     *,
     reconsider: bool = False,
     in_doubt: bool = False,
+    elsewhere: Set[str] = frozenset(),
     term: Callable[[], Awaitable[int]] | None = None,
     give_way: Callable[[], Awaitable[None]] = _go_on,
 ) -> Report:
@@ -108,6 +110,8 @@ async def reconcile(
             snooze.
         in_doubt: ``now`` may lie far in the past. Nothing is cancelled or withdrawn because it is so far
             ahead, and digests stay as they are.
+        elsewhere: receivers that this configuration does not have and another live node knows, as in a
+            rolling deploy. What is scheduled for them stays as it is.
         term: returns the term of the lead to write under. It is called for each transaction.
         give_way: lets other work run. It is called between the milestones, and never between reading and
             writing a milestone.
@@ -117,7 +121,15 @@ async def reconcile(
         LedgerError: the ledger cannot be read or written.
         ValueError: ``definitions.config`` is None.
     """
-    current = _start(definitions, now, reconsider=reconsider, in_doubt=in_doubt, term=term, give_way=give_way)
+    current = _start(
+        definitions,
+        now,
+        reconsider=reconsider,
+        in_doubt=in_doubt,
+        elsewhere=elsewhere,
+        term=term,
+        give_way=give_way,
+    )
     known = await ledger.read_timelines()
     if known and not definitions.timelines and not definitions.broken:
         current.report.kept = tuple(sorted(known))
@@ -152,6 +164,7 @@ async def reconcile_dependents(
     changed: Set[str],
     done: Mapping[str, date],
     in_doubt: bool = False,
+    elsewhere: Set[str] = frozenset(),
     term: Callable[[], Awaitable[int]] | None = None,
     give_way: Callable[[], Awaitable[None]] = _go_on,
 ) -> Report:
@@ -163,7 +176,15 @@ async def reconcile_dependents(
         changed: the full ids of the milestones whose done dates have changed.
         done: all local done dates by full id.
     """
-    current = _start(definitions, now, reconsider=False, in_doubt=in_doubt, term=term, give_way=give_way)
+    current = _start(
+        definitions,
+        now,
+        reconsider=False,
+        in_doubt=in_doubt,
+        elsewhere=elsewhere,
+        term=term,
+        give_way=give_way,
+    )
     milestones = {
         milestone.id: milestone for timeline in definitions.timelines for milestone in timeline.milestones
     }
@@ -193,6 +214,7 @@ def _start(
     *,
     reconsider: bool,
     in_doubt: bool,
+    elsewhere: Set[str],
     term: Callable[[], Awaitable[int]] | None,
     give_way: Callable[[], Awaitable[None]],
 ) -> ReconcilePass:
@@ -204,6 +226,7 @@ def _start(
         report=Report(),
         reconsider=reconsider,
         in_doubt=in_doubt,
+        elsewhere=elsewhere,
         term=term,
         give_way=give_way,
     )
@@ -538,7 +561,16 @@ def _plan(
     *,
     told: frozenset[str],
 ) -> Changes:
-    plan = rearm(ladder, record, owed, told, current.config, current.now, reconsider=current.reconsider)
+    plan = rearm(
+        ladder,
+        record,
+        owed,
+        told,
+        current.config,
+        current.now,
+        reconsider=current.reconsider,
+        elsewhere=current.elsewhere,
+    )
     if current.in_doubt:
         plan = replace(plan, cancelled=())
     current.report.owed += len(plan.owed)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from alertd.core.config import Config, Definitions
@@ -288,8 +288,15 @@ class Reloader:
         Raises:
             LedgerError: the ledger cannot be used; the previous definitions stay in force.
         """
-        is_new = config != self.config
-        await self._planner.adopt(definitions, config, reconsider=is_new or not self._is_planned)
+        is_new, before = config != self.config, self._active
+        if is_new and before is not None:
+            # What the new routes plan may fall due before planning ends, and the old routes do not mute it.
+            self._active = replace(before, binder=Binder(self._deps.ledger, config))
+        try:
+            await self._planner.adopt(definitions, config, reconsider=is_new or not self._is_planned)
+        except BaseException:
+            self._active = before
+            raise
         self._is_planned = True
         if is_new:
             self._use(config)

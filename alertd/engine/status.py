@@ -116,6 +116,12 @@ def find_live(nodes: Iterable[NodeReport], now: datetime) -> list[NodeReport]:
     return [node for node in nodes if not node.stopped and abs(now - node.seen_at) < LIVE_FOR]
 
 
+def find_receivers_elsewhere(nodes: Iterable[NodeReport], now: datetime, node: str) -> frozenset[str]:
+    """Find the receivers that live nodes other than ``node`` know."""
+    live = find_live(nodes, now)
+    return frozenset(receiver for other in live if other.node != node for receiver in other.receivers)
+
+
 def find_differences(nodes: Iterable[NodeReport], now: datetime) -> tuple[Difference, ...]:
     """Compare the live nodes. Returns each way in which they differ; () when all run the same."""
     live = find_live(nodes, now)

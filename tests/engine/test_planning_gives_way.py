@@ -1,19 +1,22 @@
 """Planning does not hold up sending, and a change of a done date plans only what depends on it."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from alertd.core.config import Definitions
 from alertd.core.ledger.outcome import Sent
+from alertd.core.ledger.records import ReminderState
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.milestones.policy import Policy
 from alertd.core.milestones.status import ActionKind
 from alertd.core.time.duration import Duration
+from alertd.core.time.interval import NamedInterval, TimeInterval
 from alertd.engine.reconcile import AT_ONCE, reconcile_dependents
 from alertd.ports import Ledger
 from alertd.testing.memory_ledger import MemoryLedger
 from tests.engine.test_daemon import Stage, turns
-from tests.scene import Scene, StepClock, Watched, a_milestone, when
+from tests.scene import ROOT, Scene, StepClock, Watched, a_config, a_milestone, route_to, when
 
 START = "2026-09-01T08:00"
 SECOND = timedelta(seconds=1)
@@ -62,6 +65,32 @@ async def test_reminder_is_not_late_because_of_a_reload() -> None:
     (line,) = [one for one in stage.told if one.message.receiver == "desk"]
     assert line.at - when("2026-09-01T08:00:10") <= 3 * SECOND
     assert isinstance(line.outcome, Sent)
+
+
+async def test_what_new_routes_plan_is_decided_about_by_the_new_routes() -> None:
+    """A reload adds a muted route. What it plans falls due before the reload ends, and stays muted."""
+    clock = StepClock(when(START))
+    slow = Slow(MemoryLedger(), clock)
+    stage = Stage(slow, clock)
+    stage.scene.config = a_config("desk", "ops")
+    stage.define(
+        due_at("a/soon", "2026-09-01T08:00:10"),
+        *(a_milestone(f"t{number}/m", "2027-09-30") for number in range(TIMELINES)),
+    )
+    daemon = stage.daemon()
+    await daemon.start()
+    await turns(daemon)
+    slow.is_slow = True
+    always = NamedInterval(name="always", intervals=(TimeInterval(),))
+    routes = (route_to("ops", go_on=True, mute=(always,)), route_to("desk"))
+    stage.scene.config = a_config("desk", "ops", route=replace(ROOT, routes=routes))
+
+    await daemon.reload()
+    await daemon.idle()
+
+    states = {owed.receiver: owed.state for owed in await slow.read_owed("a/soon")}
+    assert states == {"desk": ReminderState.BOUND, "ops": ReminderState.PENDING}
+    assert stage.lines("ops") == []
 
 
 async def test_reminder_is_not_late_because_of_one_big_timeline() -> None:

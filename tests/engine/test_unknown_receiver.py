@@ -110,6 +110,26 @@ async def test_another_node_sends_what_one_does_not_know(ledger: Ledger) -> None
     assert old_stage.lines() == [f"{AT} desk {name} -7d" for name in NAMES]
 
 
+async def test_leader_cancels_nothing_that_another_live_node_knows(ledger: Ledger) -> None:
+    """In a rolling deploy the leader may have the older files. When the other node has ended, its plan counts."""
+    clock = StepClock(when("2026-09-23T08:59"))
+    knows = stage_of(ledger, BEFORE, clock=clock).daemon()
+    await knows.start()
+    stage = stage_of(ledger, WITHOUT_DESK, clock=clock, node="node-2")
+    stage.world = replace(stage.world, is_gone=lambda name: name == "node-1")
+    leader = stage.daemon()
+    await leader.start()
+
+    left = await pending(ledger)
+    await ledger.retire("node-1")
+    leader._timer.want(Chore.REPORT)
+    await leader._look()
+    await leader._look()
+
+    assert leader.status.leads
+    assert (left, await pending(ledger)) == (NAMES, [])
+
+
 async def test_after_an_hour_the_fallback_gets_it_and_the_operator_hears_once(ledger: Ledger) -> None:
     """No node has the receiver for an hour: its reminders go to the fallback, with one notice."""
     clock = await planned(ledger)

@@ -13,7 +13,7 @@ Rules that hold here:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -122,6 +122,7 @@ def rearm(  # noqa: PLR0917  both states
     now: datetime,
     *,
     reconsider: bool = False,
+    elsewhere: Set[str] = frozenset(),
 ) -> LadderChange:
     """Compare the scheduled reminders of a milestone with those that it should have.
 
@@ -132,6 +133,8 @@ def rearm(  # noqa: PLR0917  both states
         told: receivers that get a message about the move, which describes the new dates.
         now: an aware UTC instant.
         reconsider: decide again about deferred reminders, since the rule that defers them may be gone.
+        elsewhere: receivers that ``config`` does not have and another node knows. Their reminders stay as
+            they are.
     """
     by_key = {reminder.key: reminder for reminder in owed}
     receivers = {reminder.receiver for reminder in owed if reminder.cause is not Cause.MOVED}
@@ -155,6 +158,7 @@ def rearm(  # noqa: PLR0917  both states
         if reminder.state is ReminderState.PENDING
         and reminder.key not in wanted
         and reminder.cause not in NEWS
+        and reminder.receiver not in elsewhere
     }
     left = [
         reminder
