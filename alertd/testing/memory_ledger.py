@@ -34,7 +34,7 @@ from alertd.core.planning.audit import MAX_LOST_SHOWN, Stray, Waiting, join_stra
 from alertd.core.planning.decide import Decisions
 from alertd.core.reason import PlainReason
 from alertd.core.routing.digest import NextDigest
-from alertd.errors import LeadLost, LedgerError, RefusedAction, UnknownDelivery, UnknownMilestone
+from alertd.errors import LeadLost, LedgerRefused, RefusedAction, UnknownDelivery, UnknownMilestone
 from alertd.ports import (
     KEEP_REPORTS,
     LEASE_FOR,
@@ -578,15 +578,15 @@ class MemoryLedger:
     def _refuse_strays(
         self, owed: Iterable[ScheduledReminder], deliveries: Iterable[Delivery], coming: Mapping[str, Record]
     ) -> None:
-        """Raise LedgerError where a database would report a foreign key that has no row."""
+        """Raise LedgerRefused where a database would report a foreign key that has no row."""
         keys = {reminder.key for reminder in owed}
         for reminder in owed:
             if reminder.milestone not in self._records and reminder.milestone not in coming:
-                raise LedgerError(f"{reminder.key} is owed for {reminder.milestone!r}, which has no record")
+                raise LedgerRefused(f"{reminder.key} is owed for {reminder.milestone!r}, which has no record")
         for delivery in deliveries:
             for key in () if delivery.id in self._deliveries else delivery.members:
                 if key not in self._owed and key not in keys:
-                    raise LedgerError(f"{delivery.id} carries {key!r}, which is not owed")
+                    raise LedgerRefused(f"{delivery.id} carries {key!r}, which is not owed")
 
     def _write(
         self,

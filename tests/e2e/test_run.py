@@ -239,13 +239,13 @@ async def test_configuration_that_vanishes_is_refused_while_it_runs_and_at_the_n
 
 
 async def test_ledger_that_cannot_be_opened_is_one_line(stage: Stage) -> None:
-    """A ledger that is none is refused in one line, with exit 1 and no traceback."""
+    """A ledger that is none is refused in one line, with exit 65 and no traceback."""
     stage.write_config()
     spoil(stage.ledger)
 
     daemon = await stage.spawn()
 
-    assert await daemon.ended() == 1
+    assert await daemon.ended() == 65
     assert len(daemon.garbage) == 1
     assert daemon.garbage[0].startswith("alertd: ")
     assert str(stage.ledger) in daemon.garbage[0]
