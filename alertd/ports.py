@@ -334,7 +334,7 @@ class ReminderQueue(DigestSchedule, MilestoneLookup, KeyLookup, Protocol):
     """
 
     async def find_due(
-        self, now: datetime, limit: int, besides: Collection[str] = ()
+        self, now: datetime, limit: int, besides: Collection[str] = (), skip: int = 0
     ) -> Sequence[tuple[ScheduledReminder, Record]]:
         """Return the pending reminders with ``wake_at <= now``, in whole sets.
 
@@ -345,6 +345,7 @@ class ReminderQueue(DigestSchedule, MilestoneLookup, KeyLookup, Protocol):
         Args:
             limit: the maximum number of sets.
             besides: receivers whose reminders are left out.
+            skip: how many of the first sets are left out.
         """
 
     async def find_strays(self, known: Known, limit: int) -> Sequence[tuple[ScheduledReminder, Record]]:

@@ -188,7 +188,7 @@ class MemoryLedger:
 
     # -- dispatch
     async def find_due(
-        self, now: datetime, limit: int, besides: Collection[str] = ()
+        self, now: datetime, limit: int, besides: Collection[str] = (), skip: int = 0
     ) -> Sequence[tuple[ScheduledReminder, Record]]:
         sets: dict[tuple[str, str], list[ScheduledReminder]] = {}
         for owed in _sort_by_at(self._owed.values()):
@@ -196,7 +196,8 @@ class MemoryLedger:
                 sets.setdefault((owed.milestone, owed.receiver), []).append(owed)
         awake = [members for members in sets.values() if any(owed.wake_at <= now for owed in members)]
         awake.sort(key=lambda members: (members[0].at, members[0].milestone, members[0].receiver))
-        return [(owed, self._records[owed.milestone]) for members in awake[:limit] for owed in members]
+        page = awake[skip : skip + limit]
+        return [(owed, self._records[owed.milestone]) for members in page for owed in members]
 
     async def find_strays(self, known: Known, limit: int) -> Sequence[tuple[ScheduledReminder, Record]]:
         if known.strays_before is None:
