@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from alertd.core.config import Config, list_followers
 from alertd.core.ledger.records import Delivery, Grounds, Known, Record, ScheduledReminder
@@ -26,6 +26,9 @@ from alertd.ports import ReminderQueue
 BIND_LIMIT = 500
 """How many sets of reminders one transaction decides about. A set has one milestone and one receiver."""
 
+REFUSED_AGAIN = timedelta(minutes=1)
+"""How long the binder does not look again for those of the refused sets that the ledger may take by now. In
+this time it tries them together, because trying each would be many transactions at each look."""
 
 Sets = dict[tuple[str, str], list[tuple[ScheduledReminder, Record]]]
 """Reminders with their records, by milestone and receiver. A set is decided about as a whole."""
@@ -65,6 +68,7 @@ class Binder:
         self.undecidable: frozenset[tuple[str, str]] = frozenset()
         self._passed: set[tuple[str, str]] = set()
         self._passed_at: datetime | None = None
+        self._parted_at: datetime | None = None
         self._unknown: frozenset[str] = frozenset()
 
     @property
@@ -106,10 +110,12 @@ class Binder:
         if bound.more or len(sets) >= BIND_LIMIT:
             return replace(bound, more=True)
         self.undecidable, self._passed = frozenset(self._passed), set()
-        if bound.verdicts:
-            return bound
-        strays = await self._bind_strays(now, known)
-        return replace(strays, failed={**bound.failed, **strays.failed})
+        if not bound.verdicts:
+            strays = await self._bind_strays(now, known)
+            bound = replace(strays, failed={**bound.failed, **strays.failed})
+        if not self._has_parted(now):
+            self._parted_at = now
+        return bound
 
     async def _bind_sets(
         self,
@@ -138,13 +144,15 @@ class Binder:
             bound = await self._write(complete(decisions), more=False)
         except LedgerRefused as error:
             names = [name for name in sets if name not in undecided]
-            if len(names) == 1:
-                new = {} if names[0] in self._failed else {names[0]: error}
+            if len(names) == 1 or (self._failed.issuperset(names) and self._has_parted(now)):
+                new = {name: error for name in names if name not in self._failed}
                 self._failed.update(names)
                 return BindResult(failed={**failed, **new}, undecided=undecided.union(names))
         else:
             return replace(bound, failed=failed, undecided=undecided)
-        middle = len(names) // 2
+        # The sets that were refused before probably are again.
+        names.sort(key=self._failed.__contains__)
+        middle = sum(name not in self._failed for name in names) % len(names) or len(names) // 2
         parts = [
             await self._bind_sets({name: sets[name] for name in half}, now, rules, complete)
             for half in (names[:middle], names[middle:])
@@ -156,6 +164,10 @@ class Binder:
             failed={**failed, **parts[0].failed, **parts[1].failed},
             undecided=undecided.union(*(part.undecided for part in parts)),
         )
+
+    def _has_parted(self, now: datetime) -> bool:
+        """Tell whether the refused sets were told apart a moment ago."""
+        return self._parted_at is not None and timedelta() <= now - self._parted_at < REFUSED_AGAIN
 
     async def _schedule_missed(self, due: Sequence[tuple[ScheduledReminder, Record]], now: datetime) -> bool:
         """Schedule the last due repeats that no decision has scheduled, because the machine was suspended.

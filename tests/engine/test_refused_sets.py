@@ -14,7 +14,7 @@ from alertd.core.routing.digest import Digest
 from alertd.engine.binding import BIND_LIMIT, Binder, BindResult
 from alertd.engine.known import LEFT_ALONE_FOR, make_known
 from alertd.store.sql import SqlLedger
-from tests.scene import ROOT, UTC_ZONE, Scene, a_config, a_ledger, a_milestone, when
+from tests.scene import ROOT, UTC_ZONE, Scene, Watched, a_config, a_ledger, a_milestone, when
 
 BAD, GOOD = "t/bad", "t/good"
 ON_THE_DAY = Policy(before=(), opens=False)
@@ -203,3 +203,37 @@ async def test_more_undecidable_sets_than_one_look_takes_hold_up_no_later_one(le
 
     assert await list_ready(ledger) == [("desk", [GOOD])]
     assert len(binder.undecidable) == BIND_LIMIT + 1
+
+    watched: Any = Watched(ledger)
+    binder._ledger = watched
+    scene.clock.advance(scene.now + timedelta(seconds=1))
+    await bind_all(binder, scene)
+
+    # The next look, a second later, does not try each of them again.
+    assert watched.calls.count("bind") <= 3
+    assert len(binder.undecidable) == BIND_LIMIT + 1
+
+    await ledger.write(lambda connection: connection.execute(text("drop trigger bad")))
+    await bind_all(binder, scene)
+
+    assert binder.undecidable == frozenset()
+
+
+async def test_sets_that_are_taken_again_are_found_among_the_refused(ledger: SqlLedger) -> None:
+    """After a minute each refused set is tried again, and those that the ledger takes by now are bound."""
+    scene = Scene(ledger, at="2026-09-20")
+    names = [f"{BAD}-{number}" for number in range(4)]
+    scene.define(*(a_milestone(name, "2026-09-30") for name in names))
+    await scene.reconcile()
+    await scene.turn()
+    await refuse(ledger, f"{BAD}%")
+    scene.clock.advance(when("2026-09-23T09:00"))
+    binder = scene.binder()
+    await bind_all(binder, scene)
+    await ledger.write(lambda connection: connection.execute(text("drop trigger bad")))
+    await refuse(ledger, names[0])
+
+    scene.clock.advance(when("2026-09-23T09:01"))
+    await bind_all(binder, scene)
+
+    assert binder.undecidable == {(names[0], "desk")}
