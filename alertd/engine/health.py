@@ -166,7 +166,7 @@ class Health:
                 span = format_span(self.now - stray.since)
                 yield (
                     f"no daemon knows the receiver of {stray.described}; the oldest has waited for {span}: "
-                    "put the receiver back into alertd.yaml, or fix the files so that the milestones get another"
+                    "put the receiver back into alertd.yaml, or fix the file of its milestones"
                 )
         for name, number in self.lost.items():
             times = "once" if number == 1 else f"{number} times"
