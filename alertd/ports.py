@@ -334,7 +334,7 @@ class ReminderQueue(DigestSchedule, MilestoneLookup, KeyLookup, Protocol):
     """
 
     async def find_due(
-        self, now: datetime, limit: int, besides: Collection[str] = ()
+        self, now: datetime, limit: int, besides: Collection[str] = (), skip: int = 0
     ) -> Sequence[tuple[ScheduledReminder, Record]]:
         """Return the pending reminders with ``wake_at <= now``, in whole sets.
 
@@ -345,6 +345,7 @@ class ReminderQueue(DigestSchedule, MilestoneLookup, KeyLookup, Protocol):
         Args:
             limit: the maximum number of sets.
             besides: receivers whose reminders are left out.
+            skip: how many of the first sets are left out.
         """
 
     async def find_strays(self, known: Known, limit: int) -> Sequence[tuple[ScheduledReminder, Record]]:
@@ -597,18 +598,26 @@ class TimeSource(Protocol):
         """Return the time by the ledger's own clock; None if the ledger goes by the caller's clock."""
 
 
+KEPT_REPEATS = 64
+"""How many of the old overdue reminders of a window and a receiver the ledger keeps, however old they are."""
+
+
 class Prunable(Protocol):
     """Deletes what is no longer needed. The leader and ``alertd prune`` call, at the same time if need be."""
 
     async def prune(self, before: datetime, limit: int) -> Mapping[str, int]:
-        """Delete at most ``limit`` milestones with everything about them, and at most ``limit`` notices.
+        """Delete at most ``limit`` milestones with all about them, ``limit`` repeats and ``limit`` notices.
 
         A milestone is deleted if it is withdrawn, has had no entry since ``before``, and nothing of it is
-        waiting or being sent. A notice is deleted if it was settled before ``before``. Deliveries for a
-        milestone that is not withdrawn are never deleted, since they prevent a second reminder.
+        waiting or being sent. A notice is deleted if it was settled before ``before``. Reminders of a
+        milestone that is not withdrawn are kept, since they prevent a second reminder. Only of the repeats of
+        `then_every` that were due before ``before``, which are never scheduled again, those in the middle are
+        deleted: of a window and a receiver, the first overdue reminders and the latest stay,
+        :data:`KEPT_REPEATS` in all.
 
         Returns:
-            the number of deleted rows: ``milestones`` and ``deliveries``. Call again until both are 0.
+            the number of deleted rows: ``milestones``, ``reminders`` and ``deliveries``. Call again until all
+            are 0.
         """
 
 

@@ -54,15 +54,19 @@ def prune(
     config: ConfigOption = None,
     database: DatabaseOption = None,
 ) -> None:
-    """Delete old notices, and milestones that were removed from the files long ago.
+    """Delete old notices and repeats, and milestones that were removed from the files long ago.
 
-    The daemon does the same once a day. What was sent for a milestone that lives is never forgotten.
+    The daemon does the same once a day. Of a milestone that lives, only old repeats of `then_every` are
+    forgotten.
     """
-    milestones, deliveries = run_to_end(_prune(older_than, config, database))
-    say(f"forgot {milestones:,} milestones and {deliveries:,} deliveries")
+    forgotten = run_to_end(_prune(older_than, config, database))
+    milestones, reminders, deliveries = (
+        forgotten[kind] for kind in ("milestones", "reminders", "deliveries")
+    )
+    say(f"forgot {milestones:,} milestones, {reminders:,} old repeats and {deliveries:,} deliveries")
 
 
-async def _prune(older_than: str | None, config: Path | None, database: str | None) -> tuple[int, int]:
+async def _prune(older_than: str | None, config: Path | None, database: str | None) -> dict[str, int]:
     from datetime import timedelta
 
     from alertd import app
@@ -86,8 +90,7 @@ async def _prune(older_than: str | None, config: Path | None, database: str | No
                 "a milestone may come back: keep at least 90d", param_hint="--older-than"
             )
     async with open_ledger(settings) as ledger:
-        forgotten = await forget(ledger, app.now() - keep)
-    return forgotten["milestones"], forgotten["deliveries"]
+        return await forget(ledger, app.now() - keep)
 
 
 def migrate(database: DatabaseOption = None) -> None:

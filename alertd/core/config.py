@@ -117,7 +117,7 @@ class Config:
         damping: alertd sends no message about a window that moves and moves back within this time.
         retry_for: how long alertd retries a delivery before it marks the delivery as dead.
         ack_expires: how long an acknowledgement without ``--until`` applies.
-        keep: how long the ledger keeps a withdrawn milestone and a notice to the operator.
+        keep: how long the ledger keeps a withdrawn milestone, a repeat and a notice to the operator.
         policies: the policies by name.
         route: the root of the routes.
         receivers: the receivers by name.

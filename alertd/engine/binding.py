@@ -6,13 +6,13 @@ reminders under the same id. :mod:`alertd.engine.delivery` sends what is bound h
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from alertd.core.config import Config, list_followers
 from alertd.core.ledger.records import Delivery, Grounds, Known, Record, ScheduledReminder
-from alertd.core.planning.decide import Decisions, Rules, StandIn, Verdict, decide
+from alertd.core.planning.decide import Decisions, DigestBuild, Rules, StandIn, Verdict, decide
 from alertd.core.planning.plan import find_match, find_quiet_hold, make_grounds
 from alertd.core.planning.reminders import list_following_repeats, list_missed_repeats
 from alertd.core.reason import AwaitedDigest
@@ -26,6 +26,9 @@ from alertd.ports import ReminderQueue
 BIND_LIMIT = 500
 """How many sets of reminders one transaction decides about. A set has one milestone and one receiver."""
 
+REFUSED_AGAIN = timedelta(minutes=1)
+"""How long the binder does not look again for those of the refused sets that the ledger may take by now. In
+this time it tries them together, because trying each would be many transactions at each look."""
 
 Sets = dict[tuple[str, str], list[tuple[ScheduledReminder, Record]]]
 """Reminders with their records, by milestone and receiver. A set is decided about as a whole."""
@@ -39,12 +42,14 @@ class BindResult:
         more: there may be more to bind, so bind again.
         failed: what was raised when reminders of a milestone and a receiver were decided about. They stay
             pending. Each is reported once.
+        undecided: the sets of reminders, by milestone and receiver, about which nothing could be decided.
     """
 
     deliveries: tuple[Delivery, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     more: bool = False
     failed: Mapping[tuple[str, str], Exception] = field(default_factory=dict)
+    undecided: frozenset[tuple[str, str]] = frozenset()
 
 
 class Binder:
@@ -61,6 +66,9 @@ class Binder:
         self._digests = Digests.from_config(config)
         self._failed: set[tuple[str, str]] = set()
         self.undecidable: frozenset[tuple[str, str]] = frozenset()
+        self._passed: set[tuple[str, str]] = set()
+        self._passed_at: datetime | None = None
+        self._parted_at: datetime | None = None
         self._unknown: frozenset[str] = frozenset()
 
     @property
@@ -84,57 +92,82 @@ class Binder:
         digest = await self._digests.find_due(self._ledger, now)
         if digest is not None:
             return await self._bind_digest(digest, now)
-        due = await (
-            self._ledger.find_due(now, BIND_LIMIT, self._unknown)
-            if self._unknown
-            else self._ledger.find_due(now, BIND_LIMIT)
-        )
+        if self._passed_at != now:
+            self._passed, self._passed_at = set(), now
+        # Skip the sets about which nothing could be decided a moment ago, so that the later sets have their
+        # turn, however many those are.
+        due = await self._ledger.find_due(now, BIND_LIMIT, self._unknown, len(self._passed))
         unknown = {owed.receiver for owed, _ in due} - self._config.receivers.keys()
         if unknown:
             # Look again without them, so that they do not take the places of others.
             self._unknown |= unknown
             return BindResult(more=True)
-        if not due:
-            self.undecidable = frozenset()
-            return await self._bind_strays(now, known)
         if await self._schedule_missed(due, now):
             return BindResult(more=True)
         sets = _part(due)
-        decisions, failed = self._decide(due, now, self._make_rules())
+        bound = await self._bind_sets(sets, now, self._make_rules())
+        self._passed |= bound.undecided
+        if bound.more or len(sets) >= BIND_LIMIT:
+            return replace(bound, more=True)
+        self.undecidable, self._passed = frozenset(self._passed), set()
+        if not bound.verdicts:
+            strays = await self._bind_strays(now, known)
+            bound = replace(strays, failed={**bound.failed, **strays.failed})
+        if not self._has_parted(now):
+            self._parted_at = now
+        return bound
+
+    async def _bind_sets(
+        self,
+        sets: Sets,
+        now: datetime,
+        rules: Rules,
+        complete: Callable[[Decisions], Decisions] = lambda decisions: decisions,
+    ) -> BindResult:
+        """Bind sets of reminders, without those that cannot be decided about.
+
+        If the ledger refuses what was decided, halve the sets, until only the set that it refuses is left.
+
+        Args:
+            complete: changes decisions before they are written.
+        """
+        members = [pair for pairs in sets.values() for pair in pairs]
+        decisions, failed = self._decide(members, now, rules)
         decided = {verdict.key for verdict in decisions.verdicts}
         # Each verdict is about a reminder of a set that could be decided as a whole.
-        self.undecidable = frozenset(
-            name for name, members in sets.items() if decided.isdisjoint(owed.key for owed, _ in members)
+        undecided = frozenset(
+            name for name, pairs in sets.items() if decided.isdisjoint(owed.key for owed, _ in pairs)
         )
-        if not decisions.verdicts:
-            return BindResult(failed=failed)
+        if not decided:
+            return BindResult(failed=failed, undecided=undecided)
         try:
-            bound = await self._write(decisions, more=len(sets) >= BIND_LIMIT)
-        except LedgerRefused:
-            return await self._bind_each(sets, now)
-        return replace(bound, failed=failed)
+            bound = await self._write(complete(decisions), more=False)
+        except LedgerRefused as error:
+            names = [name for name in sets if name not in undecided]
+            if len(names) == 1 or (self._failed.issuperset(names) and self._has_parted(now)):
+                new = {name: error for name in names if name not in self._failed}
+                self._failed.update(names)
+                return BindResult(failed={**failed, **new}, undecided=undecided.union(names))
+        else:
+            return replace(bound, failed=failed, undecided=undecided)
+        # The sets that were refused before probably are again.
+        names.sort(key=self._failed.__contains__)
+        middle = sum(name not in self._failed for name in names) % len(names) or len(names) // 2
+        parts = [
+            await self._bind_sets({name: sets[name] for name in half}, now, rules, complete)
+            for half in (names[:middle], names[middle:])
+        ]
+        return BindResult(
+            deliveries=tuple(delivery for part in parts for delivery in part.deliveries),
+            verdicts=tuple(verdict for part in parts for verdict in part.verdicts),
+            more=any(part.more for part in parts),
+            failed={**failed, **parts[0].failed, **parts[1].failed},
+            undecided=undecided.union(*(part.undecided for part in parts)),
+        )
 
-    async def _bind_each(self, sets: Sets, now: datetime) -> BindResult:
-        """Bind each set on its own, because the ledger refuses what was decided about one of them."""
-        deliveries: list[Delivery] = []
-        verdicts: list[Verdict] = []
-        new: dict[tuple[str, str], Exception] = {}
-        for name, members in sets.items():
-            decisions, failed = self._decide(members, now, self._make_rules())
-            new |= failed
-            if not decisions.verdicts:
-                continue
-            try:
-                bound = await self._write(decisions, more=False)
-            except LedgerRefused as error:
-                self.undecidable |= {name}
-                if name not in self._failed:
-                    new[name] = error
-                self._failed.add(name)
-                continue
-            deliveries += bound.deliveries
-            verdicts += bound.verdicts
-        return BindResult(deliveries=tuple(deliveries), verdicts=tuple(verdicts), failed=new)
+    def _has_parted(self, now: datetime) -> bool:
+        """Tell whether the refused sets were told apart a moment ago."""
+        return self._parted_at is not None and timedelta() <= now - self._parted_at < REFUSED_AGAIN
 
     async def _schedule_missed(self, due: Sequence[tuple[ScheduledReminder, Record]], now: datetime) -> bool:
         """Schedule the last due repeats that no decision has scheduled, because the machine was suspended.
@@ -175,17 +208,18 @@ class Binder:
             return BindResult()
         names = [spec.name for spec in fallback.notifiers]
         stand_in = StandIn(receiver=fallback.name, notifiers=names)
-        decisions, failed = self._decide(strays, now, replace(self._make_rules(), stand_in=stand_in))
-        if not decisions.verdicts:
-            return BindResult(failed=failed)
-        notices = [
-            notice
-            for receiver in sorted({owed.receiver for owed, _ in strays})
-            for notice in report_unknown(self._config, receiver, now)
-        ]
-        # No repeats follow: reconciling schedules reminders only for the receivers of the routes.
-        decisions = replace(decisions, deliveries=(*decisions.deliveries, *notices), following=())
-        return replace(await self._write(decisions, more=True), failed=failed)
+        receivers = {owed.key: owed.receiver for owed, _ in strays}
+
+        def add_notices(decisions: Decisions) -> Decisions:
+            names = {receivers[verdict.key] for verdict in decisions.verdicts}
+            notices = [notice for name in sorted(names) for notice in report_unknown(self._config, name, now)]
+            # No repeats follow: reconciling schedules reminders only for the receivers of the routes.
+            return replace(decisions, deliveries=(*decisions.deliveries, *notices), following=())
+
+        rules = replace(self._make_rules(), stand_in=stand_in)
+        bound = await self._bind_sets(_part(strays), now, rules, add_notices)
+        self.undecidable |= bound.undecided
+        return replace(bound, more=bound.more or bool(bound.verdicts))
 
     async def _bind_digest(self, digest: NextDigest, now: datetime) -> BindResult:
         """Bind everything that has waited for a digest, and what else the digest shows."""
@@ -195,7 +229,38 @@ class Binder:
         build = await self._digests.make(self._ledger, digest, held, now)
         rules = replace(self._make_rules(), making=build)
         decisions, failed = self._decide(held, now, rules)
-        return replace(await self._write(decisions, more=True), failed=failed)
+        failed = {**build.failed, **failed}
+        try:
+            return replace(await self._write(decisions, more=True), failed=failed)
+        except LedgerRefused:
+            bound = await self._bind_digest_apart(_part(held), now, rules, build)
+        return replace(bound, failed={**failed, **bound.failed})
+
+    async def _bind_digest_apart(
+        self, sets: Sets, now: datetime, rules: Rules, build: DigestBuild
+    ) -> BindResult:
+        """Bind what waits for a digest in several deliveries, because the ledger refuses a part of it.
+
+        What is refused waits for the next digest. It is reported each time.
+        """
+        plain = replace(build.edition, overview=(), more=0, even_if_empty=False)
+        bare = replace(rules, making=replace(build, edition=plain))
+        self._failed -= sets.keys()
+        members = await self._bind_sets(sets, now, bare, lambda decisions: replace(decisions, turn=None))
+        if members.more:
+            return members
+        last, failed = decide((), now, rules), members.failed
+        try:
+            bound = await self._write(last, more=True)
+        except LedgerRefused as error:
+            failed = {**failed, (f"the overview of the digest {build.edition.name}", build.receiver): error}
+            bound = await self._write(replace(last, deliveries=()), more=True)
+        return replace(
+            bound,
+            deliveries=(*members.deliveries, *bound.deliveries),
+            verdicts=members.verdicts,
+            failed=failed,
+        )
 
     def _decide(
         self, due: Sequence[tuple[ScheduledReminder, Record]], now: datetime, rules: Rules

@@ -181,6 +181,9 @@ class Dispatcher:
 
         # How did it end? The clock is read again, because a receiver's Retry-After counts from its answer.
         settlement = self._settle(lease, sent, outcome, self.clock.now(), took=took, reason=failure)
+        if settlement.state is DeliveryState.READY:
+            # The next attempt carries all members again, so none of them may have a delivery of its own.
+            return settlement
         return replace(settlement, follow_up=(*settlement.follow_up, *apart))
 
     def _compose(

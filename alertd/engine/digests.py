@@ -6,7 +6,7 @@ issue is made in one transaction. However many issues fell due while no daemon r
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -106,12 +106,19 @@ class Digests:
         ahead = to_local_date(due.at, digest.zone) + digest.ahead
         until = to_instant(datetime.combine(ahead + _A_DAY, datetime.min.time()), digest.zone)
         windows = await ledger.read_windows(receiver, until + 2 * _A_DAY)
-        members = {member.milestone for member, record in held if takes(member, record)}
+        members = {member.milestone for member, record in held if _is_taken(takes, member, record)}
         near = list_candidates(windows, now, until, self.config.catch_up)
         names = [name for name in near if name not in members][:MAX_LOOKED_AT]
         records = await ledger.read_records_by_id(names)
         scope = OverviewScope(receiver=receiver, name=digest.name, root=root)
-        shown, more = make_overview((records[name] for name in names if name in records), scope, now, until)
+        found = [records[name] for name in names if name in records]
+        failed: Mapping[str, Exception] = {}
+        try:
+            shown, more = make_overview(found, scope, now, until)
+        except Exception:
+            failed = _find_failing(found, scope, now, until)
+            sound = [record for record in found if record.id not in failed]
+            shown, more = make_overview(sound, scope, now, until)
         edition = DigestIssue(
             name=digest.name,
             zone=digest.zone.key,
@@ -123,7 +130,34 @@ class Digests:
             even_if_empty=digest.even_if_empty,
         )
         following = replace(due, at=self.find_next(due.key, max(now, due.at)), since=now)
-        return DigestBuild(edition=edition, turn=(due, following), takes=takes)
+        return DigestBuild(
+            edition=edition,
+            turn=(due, following),
+            takes=takes,
+            failed={(name, receiver): error for name, error in failed.items()},
+        )
+
+
+def _is_taken(
+    takes: Callable[[ScheduledReminder, Record], bool], member: ScheduledReminder, record: Record
+) -> bool:
+    try:
+        return takes(member, record)
+    except Exception:  # a bug that the milestone triggers; deciding about it reports this
+        return False
+
+
+def _find_failing(
+    records: Sequence[Record], scope: OverviewScope, now: datetime, until: datetime
+) -> Mapping[str, Exception]:
+    """Find the milestones that an overview cannot show, because of a bug that they trigger."""
+    failed: dict[str, Exception] = {}
+    for record in records:
+        try:
+            make_overview((record,), scope, now, until)
+        except Exception as error:
+            failed[record.id] = error
+    return failed
 
 
 def make_key(receiver: str, name: str) -> str:

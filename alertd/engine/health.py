@@ -164,7 +164,10 @@ class Health:
         for stray in self.strays:
             if self.now - stray.since > LATE_AFTER:
                 span = format_span(self.now - stray.since)
-                yield f"no daemon knows the receiver of {stray.described}; the oldest has waited for {span}"
+                yield (
+                    f"no daemon knows the receiver of {stray.described}; the oldest has waited for {span}: "
+                    "put the receiver back into alertd.yaml, or fix the file of its milestones"
+                )
         for name, number in self.lost.items():
             times = "once" if number == 1 else f"{number} times"
             yield f"the process ended {times} while alertd was sending {name}"

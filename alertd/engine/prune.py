@@ -8,7 +8,7 @@ from datetime import datetime
 from alertd.ports import Prunable
 
 LIMIT = 200
-"""The most milestones, and the most notices, that one transaction deletes."""
+"""The most milestones, the most repeats and the most notices that one transaction deletes."""
 
 MAX_ROWS = 100_000
 """The most rows that one call deletes. The rest waits for the next call."""
@@ -16,7 +16,7 @@ MAX_ROWS = 100_000
 
 async def prune(ledger: Prunable, before: datetime) -> dict[str, int]:
     """Delete what :meth:`alertd.ports.Prunable.prune` may delete. Returns how many rows, by kind."""
-    total: Counter[str] = Counter(milestones=0, deliveries=0)
+    total: Counter[str] = Counter(milestones=0, reminders=0, deliveries=0)
     while total.total() < MAX_ROWS:
         deleted = await ledger.prune(before, LIMIT)
         total.update(deleted)

@@ -48,11 +48,11 @@ _MAX_ROUNDS = 20
 
 
 def find_due(
-    connection: Connection, now: datetime, limit: int, besides: Collection[str] = ()
+    connection: Connection, now: datetime, limit: int, besides: Collection[str] = (), skip: int = 0
 ) -> list[tuple[ScheduledReminder, Record]]:
     """Return the due reminders in whole sets; see :meth:`alertd.ports.ReminderQueue.find_due`."""
     for _ in range(_MAX_ROUNDS):
-        rows_found = connection.execute(_select_due(connection, now, limit, besides)).all()
+        rows_found = connection.execute(_select_due(connection, now, limit, besides, skip)).all()
         found = decode_readable(connection, rows.decode_owed, rows_found)
         paired = reading.pair_with_records(connection, found)
         if paired or not rows_found:
@@ -61,7 +61,9 @@ def find_due(
     return []
 
 
-def _select_due(connection: Connection, now: datetime, limit: int, besides: Collection[str]) -> Select[Any]:
+def _select_due(
+    connection: Connection, now: datetime, limit: int, besides: Collection[str], skip: int
+) -> Select[Any]:
     at = rows.to_micros(now)
     readable = is_readable_reminder(connection)
     # Because of the order and the limit, SQLite reads this subquery from the index. Without them, it chooses
@@ -83,6 +85,7 @@ def _select_due(connection: Connection, now: datetime, limit: int, besides: Coll
         .group_by(_owed.c.milestone, _owed.c.receiver)
         .order_by(text("earliest"), _owed.c.milestone, _owed.c.receiver)
         .limit(limit)
+        .offset(skip)
         .subquery("sets")
     )
     return (

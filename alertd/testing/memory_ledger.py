@@ -8,7 +8,7 @@ its checks before it writes anything. The file has more than 300 lines because a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from types import MappingProxyType
@@ -37,6 +37,7 @@ from alertd.core.routing.digest import NextDigest
 from alertd.errors import LeadLost, LedgerRefused, RefusedAction, UnknownDelivery, UnknownMilestone
 from alertd.ports import (
     KEEP_REPORTS,
+    KEPT_REPEATS,
     LEASE_FOR,
     MOVES_READ,
     Changes,
@@ -188,7 +189,7 @@ class MemoryLedger:
 
     # -- dispatch
     async def find_due(
-        self, now: datetime, limit: int, besides: Collection[str] = ()
+        self, now: datetime, limit: int, besides: Collection[str] = (), skip: int = 0
     ) -> Sequence[tuple[ScheduledReminder, Record]]:
         sets: dict[tuple[str, str], list[ScheduledReminder]] = {}
         for owed in _sort_by_at(self._owed.values()):
@@ -196,7 +197,8 @@ class MemoryLedger:
                 sets.setdefault((owed.milestone, owed.receiver), []).append(owed)
         awake = [members for members in sets.values() if any(owed.wake_at <= now for owed in members)]
         awake.sort(key=lambda members: (members[0].at, members[0].milestone, members[0].receiver))
-        return [(owed, self._records[owed.milestone]) for members in awake[:limit] for owed in members]
+        page = awake[skip : skip + limit]
+        return [(owed, self._records[owed.milestone]) for members in page for owed in members]
 
     async def find_strays(self, known: Known, limit: int) -> Sequence[tuple[ScheduledReminder, Record]]:
         if known.strays_before is None:
@@ -506,6 +508,8 @@ class MemoryLedger:
             sorted(record.id for record in self._records.values() if self._is_over(record, before))[:limit]
         )
         keys = {key for key, owed in self._owed.items() if owed.milestone in gone}
+        repeats = self._find_old_repeats(before, limit, gone)
+        keys.update(repeats)
         old: list[str] = []
         notices = 0
         for delivery in sorted(self._deliveries.values(), key=lambda delivery: delivery.id):
@@ -525,8 +529,8 @@ class MemoryLedger:
         self._history = {key: entry for key, entry in self._history.items() if entry.milestone not in gone}
         self._remembered = {key: state for key, state in self._remembered.items() if key[0] not in gone}
         self._records = {name: record for name, record in self._records.items() if name not in gone}
-        self._writes += bool(gone or old)
-        return {"milestones": len(gone), "deliveries": len(old)}
+        self._writes += bool(gone or old or repeats)
+        return {"milestones": len(gone), "reminders": len(repeats), "deliveries": len(old)}
 
     async def repair(self, now: datetime, catch_up: timedelta, limit: int) -> Mapping[str, int]:
         misjudged = sorted(key for key, owed in self._owed.items() if rules.is_misjudged(owed, now, catch_up))
@@ -745,6 +749,22 @@ class MemoryLedger:
             if owed.state is ReminderState.PENDING and owed.cause in rules.REMINDERS:
                 first.setdefault((owed.milestone, owed.receiver), owed)
         return first
+
+    def _find_old_repeats(self, before: datetime, limit: int, gone: Container[str]) -> list[str]:
+        ready = {
+            key
+            for delivery in self._deliveries.values()
+            if delivery.state is DeliveryState.READY
+            for key in delivery.members
+        }
+        ladders: dict[tuple[str, str, str], list[ScheduledReminder]] = {}
+        for owed in sorted(self._owed.values(), key=lambda owed: (owed.at, owed.key)):
+            is_settled = owed.state is not ReminderState.PENDING and owed.key not in ready
+            if owed.cause is Cause.OVERDUE and owed.at < before and is_settled and owed.milestone not in gone:
+                ladders.setdefault((owed.milestone, owed.receiver, owed.window_id), []).append(owed)
+        return [owed.key for _, ladder in sorted(ladders.items()) for owed in ladder[KEPT_REPEATS - 1 : -1]][
+            :limit
+        ]
 
     def _is_over(self, record: Record, before: datetime) -> bool:
         keys = {key for key, owed in self._owed.items() if owed.milestone == record.id}

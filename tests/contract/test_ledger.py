@@ -443,6 +443,8 @@ async def test_due_sets_come_oldest_first_and_limited(ledger: Ledger) -> None:
 
     assert [one.key for one, _ in await ledger.find_due(NOW, 2)] == ["a1", "a2", "b1"]
     assert [one.key for one, _ in await ledger.find_due(NOW, 9)] == ["a1", "a2", "b1", "c1"]
+    assert [one.key for one, _ in await ledger.find_due(NOW, 1, skip=1)] == ["b1"]
+    assert await ledger.find_due(NOW, 9, skip=3) == []
 
 
 # -- dispatch: bind

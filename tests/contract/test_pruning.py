@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from alertd.core.ledger.records import ReminderState
+from alertd.core.milestones.occurrence import Cause
 from alertd.ports import Changes, Ledger
 from tests.contract.samples import (
     DAY,
@@ -123,3 +124,28 @@ async def test_so_many_at_a_time(ledger: Ledger) -> None:
 
     assert [await prune(ledger, limit=2) for _ in range(4)] == [(2, 0), (2, 0), (1, 0), (0, 0)]
     assert await ledger.read_timeline("iraq") == ([], [])
+
+
+async def test_old_repeats_in_the_middle_are_forgotten(ledger: Ledger) -> None:
+    """Of a date's overdue reminders the first and the latest stay, and what is young, waits or is ready."""
+    slots = [f"+{number}d" for number in range(100)]
+    repeats = [
+        an_owed(slot, cause=Cause.OVERDUE, offset=slot, at=NOW + number * DAY, wake_at=NOW + number * DAY)
+        for number, slot in enumerate(slots)
+    ]
+    await fill(ledger, *repeats)
+    await bind(ledger, *(a_delivery(slot) for slot in slots[:95]))
+    await ledger.settle([sent(lease) for lease in await take(ledger) if lease.delivery.members != ("+70d",)])
+    before = NOW + 90 * DAY
+
+    first = await ledger.prune(before, 10)
+    rest = await ledger.prune(before, 100)
+
+    # Of the 90 old ones, one is still on its way, and all but 64 of the others are deleted.
+    assert (first["reminders"], rest["reminders"]) == (10, 15)
+    assert (first["deliveries"], rest["deliveries"]) == (10, 15)
+    left = {owed.key for owed in await ledger.read_owed("iraq/phase-2")}
+    gone = {slot for number, slot in enumerate(slots) if 63 <= number < 89 and number != 70}
+    assert left == {*slots} - gone
+    assert await prune(ledger, before) == (0, 0)
+    assert (await ledger.prune(before, 100))["reminders"] == 0

@@ -256,6 +256,29 @@ async def test_item_that_cannot_be_composed_leaves_its_message(ledger: SqlLedger
     assert isinstance(failed.reason, DeliveryFailed)
 
 
+async def test_item_of_a_message_that_is_tried_again_gets_no_delivery_of_its_own(ledger: SqlLedger) -> None:
+    """If the item can be composed at the next attempt, it is sent once."""
+    scene = Scene(ledger, at="2026-09-20")
+    scene.define(a_milestone(M, A), a_milestone(OTHER, A))
+    await scene.reconcile()
+    await scene.turn()
+    scene.log.clear()
+    scene.clock.advance(when("2026-09-23T09:00"))
+    await scene.binder().bind(scene.now)
+    (lease,) = await scene.lease()
+    record = lease.records[M]
+    broken = replace(record, milestone=replace(record.milestone, claims=None))  # type: ignore[arg-type]
+    scene.recorder().answers = [Retry(reason="no")]
+
+    await ledger.settle([await scene.deliver(replace(lease, records={**lease.records, M: broken}))])
+    scene.log.clear()
+    scene.clock.advance(when("2026-09-23T12:00"))
+    await scene.turn()
+
+    assert sorted(scene.told("desk")) == [f"2026-09-23T12:00 {M} -7d", f"2026-09-23T12:00 {OTHER} -7d"]
+    assert {delivery.state.value for delivery, _, _ in await ledger.find_deliveries()} == {"sent"}
+
+
 # -- notifiers
 
 

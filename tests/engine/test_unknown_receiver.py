@@ -111,7 +111,7 @@ async def test_another_node_sends_what_one_does_not_know(ledger: Ledger) -> None
 
 
 async def test_leader_cancels_nothing_that_another_live_node_knows(ledger: Ledger) -> None:
-    """In a rolling deploy the leader may have the older files. When the other node has ended, its plan counts."""
+    """In a rolling deploy the leader may have older files. When the other node has ended, its plan counts."""
     clock = StepClock(when("2026-09-23T08:59"))
     knows = stage_of(ledger, BEFORE, clock=clock).daemon()
     await knows.start()
@@ -146,6 +146,7 @@ async def test_after_an_hour_the_fallback_gets_it_and_the_operator_hears_once(le
     await turns(daemon)
 
     assert early == []
+    assert any("put the receiver back into alertd.yaml" in wrong for wrong in health.wrong)
     assert findings == [
         "unknown receiver: 3 reminders for 'desk', which no node has in its configuration, "
         "the oldest for 30 minutes"

@@ -73,8 +73,8 @@ class DropsDeferrals(SimLedger):
 class IgnoresPeople(SimLedger):
     """What is acknowledged, snoozed, done or cancelled goes out all the same."""
 
-    async def find_due(self, now: datetime, limit: int, besides: Any = ()) -> Any:
-        return [(owed, _unsaid(record)) for owed, record in await super().find_due(now, limit, besides)]
+    async def find_due(self, now: datetime, limit: int, besides: Any = (), skip: int = 0) -> Any:
+        return [(owed, _unsaid(record)) for owed, record in await super().find_due(now, limit, besides, skip)]
 
     async def lease(self, *args: Any, **kwargs: Any) -> Any:
         leases: Sequence[Lease] = await super().lease(*args, **kwargs)
@@ -101,10 +101,10 @@ class KeepsOldWindows(SimLedger):
     async def apply(self, changes: Changes, **kwargs: Any) -> None:
         await super().apply(replace(changes, cancelled=()), **kwargs)
 
-    async def find_due(self, now: datetime, limit: int, besides: Any = ()) -> Any:
+    async def find_due(self, now: datetime, limit: int, besides: Any = (), skip: int = 0) -> Any:
         return [
             (owed, _with(record, owed.window_id))
-            for owed, record in await super().find_due(now, limit, besides)
+            for owed, record in await super().find_due(now, limit, besides, skip)
         ]
 
     async def lease(self, *args: Any, **kwargs: Any) -> Any:
@@ -124,16 +124,16 @@ class KeepsOldWindows(SimLedger):
 class SendsAllThatWasMissed(SimLedger):
     """After an outage each reminder comes by itself, the oldest first: sets are torn apart."""
 
-    async def find_due(self, now: datetime, limit: int, besides: Any = ()) -> Any:
-        found = await super().find_due(now, limit, besides)
+    async def find_due(self, now: datetime, limit: int, besides: Any = (), skip: int = 0) -> Any:
+        found = await super().find_due(now, limit, besides, skip)
         return [one for one in found if one[0].wake_at <= now][:1]
 
 
 class LooksAhead(SimLedger):
     """An hour early."""
 
-    async def find_due(self, now: datetime, limit: int, besides: Any = ()) -> Any:
-        return await super().find_due(now + timedelta(hours=1), limit, besides)
+    async def find_due(self, now: datetime, limit: int, besides: Any = (), skip: int = 0) -> Any:
+        return await super().find_due(now + timedelta(hours=1), limit, besides, skip)
 
     async def find_next_wake(self, after: datetime, *args: Any, **kwargs: Any) -> Any:
         at = await super().find_next_wake(after, *args, **kwargs)
@@ -162,7 +162,7 @@ class OwesAgain(SimLedger):
 class ExpiresEverything(SimLedger):
     """What is late by a minute is late for good."""
 
-    async def find_due(self, now: datetime, limit: int, besides: Any = ()) -> Any:
+    async def find_due(self, now: datetime, limit: int, besides: Any = (), skip: int = 0) -> Any:
         old = timedelta(days=400)
         late = timedelta(minutes=1)
         return [
@@ -170,7 +170,7 @@ class ExpiresEverything(SimLedger):
                 replace(owed, at=owed.at - old, wake_at=owed.wake_at - old) if now - owed.at > late else owed,
                 record,
             )
-            for owed, record in await super().find_due(now, limit, besides)
+            for owed, record in await super().find_due(now, limit, besides, skip)
         ]
 
 

@@ -17,8 +17,8 @@ from tests.sim.ledger import SimLedger
 class ComesLate(SimLedger):
     """Three minutes late."""
 
-    async def find_due(self, now: datetime, limit: int, besides: Any = ()) -> Any:
-        return await super().find_due(now - timedelta(minutes=3), limit, besides)
+    async def find_due(self, now: datetime, limit: int, besides: Any = (), skip: int = 0) -> Any:
+        return await super().find_due(now - timedelta(minutes=3), limit, besides, skip)
 
 
 class KeepsNoTime(SimLedger):
@@ -33,13 +33,13 @@ class ForgetsWhatIsAhead(SimLedger):
 
     _now = datetime(2026, 1, 1, tzinfo=UTC)
 
-    async def find_due(self, now: datetime, limit: int, besides: Any = ()) -> Any:
+    async def find_due(self, now: datetime, limit: int, besides: Any = (), skip: int = 0) -> Any:
         if now < self._now - timedelta(minutes=5):
             for key, one in self._owed.items():
                 if one.state is ReminderState.BOUND and one.at > now:
                     self._owed[key] = replace(one, state=ReminderState.PENDING)
         self._now = now
-        return await super().find_due(now, limit, besides)
+        return await super().find_due(now, limit, besides, skip)
 
 
 class ForgetsPeople(SimLedger):
@@ -88,8 +88,8 @@ class Trips(SimLedger):
 
     _tripped = False
 
-    async def find_due(self, now: datetime, limit: int, besides: Any = ()) -> Any:
-        found = await super().find_due(now, limit, besides)
+    async def find_due(self, now: datetime, limit: int, besides: Any = (), skip: int = 0) -> Any:
+        found = await super().find_due(now, limit, besides, skip)
         if found and not self._tripped:
             self._tripped = True
             raise KeyError(found[0][0].key)

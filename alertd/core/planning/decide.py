@@ -84,11 +84,13 @@ class DigestBuild:
     Attributes:
         turn: as in :class:`Decisions`.
         takes: tells whether a reminder goes out with the digest.
+        failed: what was raised about milestones that the overview would show, by milestone and receiver.
     """
 
     edition: DigestIssue
     turn: tuple[NextDigest, NextDigest]
     takes: Callable[[ScheduledReminder, Record], bool]
+    failed: Mapping[tuple[str, str], Exception] = field(default_factory=dict)
 
     @property
     def receiver(self) -> str:

@@ -365,7 +365,7 @@ CONFIG = Shape(
         "retry_for": Key(about="how long a failed delivery is retried; the default is 72h", schema=DURATION),
         "ack_expires": Key(about="how long an acknowledgement lasts; the default is 14d", schema=DURATION),
         "keep": Key(
-            about="how long withdrawn milestones are kept, at least 90d; the default is 730d",
+            about="how long withdrawn milestones and old repeats are kept, at least 90d; the default is 730d",
             schema=DURATION,
         ),
         "policies": Key(
