@@ -195,7 +195,7 @@ def test_any_text_is_a_configuration_or_problems(raw: bytes) -> None:
 
 
 def test_wrong_zone_in_thousands_of_places_is_compared_with_the_known_zones_once() -> None:
-    """A comparison takes milliseconds, and a zone that was renamed may be in every milestone of every file."""
+    """A comparison takes milliseconds, and a zone that was renamed may be in every milestone of all files."""
 
     class Zone(str):
         """A name that counts how often it is compared."""
