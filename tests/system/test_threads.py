@@ -41,7 +41,7 @@ async def test_a_name_whose_look_up_does_not_start_is_looked_up_later() -> None:
 
 async def test_a_look_up_that_fails_in_any_way_ends() -> None:
     """Otherwise all later messages to this host would wait for it."""
-    answers = [MemoryError(), ("127.0.0.1",)]
+    answers: list[Exception | tuple[str, ...]] = [MemoryError(), ("127.0.0.1",)]
 
     def lookup(_: str) -> tuple[str, ...]:
         answer = answers.pop(0)
