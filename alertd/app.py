@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from alertd.notify.http.tls import Tls, TlsFiles, TlsLoader
     from alertd.ports import Clock, Ledger, LedgerFile, Notifier
     from alertd.store.sql import SqlLedger
+    from alertd.system.kept_files import FileUse
     from alertd.system.telemetry import Log
     from alertd.web.app import Serving
     from alertd.web.metrics import Metrics
@@ -235,6 +236,7 @@ class AccessFiles:
         self._state = embedded.parent if embedded else None
         self._shared = shared
         self._serves = settings.address is not None
+        self._in_force: Config | None = None
 
     def read_secret(self, name: str) -> str:
         """Return the secret in the file that a ``*_file`` option names. Raises SecretUnreadable."""
@@ -284,7 +286,20 @@ class AccessFiles:
         return Signer(self._make_site_secret(web))
 
     def watch(self, config: Config) -> None:
-        """Read the files that a configuration names, and again at each refresh of :attr:`kept`."""
+        """Read the files that a configuration names, and again at each refresh of :attr:`kept`.
+
+        The configuration may still be refused, so the files of the one in force are watched on.
+        """
+        in_force = self._in_force
+        self.kept.watch({**(self._list_uses(in_force) if in_force else {}), **self._list_uses(config)})
+
+    def adopt(self, config: Config) -> None:
+        """Forget the files that only other configurations name. Reads nothing, and so does not wait."""
+        self._in_force = config
+        self.kept.keep_only(self._list_uses(config).keys())
+
+    def _list_uses(self, config: Config) -> dict[FileUse, Callable[[], Any]]:
+        """Return the uses of files in a configuration, each with the function that reads the file."""
         from alertd.notify.http.tls import TlsLoader
         from alertd.notify.secret_files import list_secret_files, list_template_files, list_tls_files
         from alertd.system.kept_files import FileUse
@@ -309,7 +324,7 @@ class AccessFiles:
             uses[use] = self.kept.find_loader(use) or partial(
                 self._make_site_secret(lambda: config.web).load, named
             )
-        self.kept.watch(uses)
+        return uses
 
     def _make_site_secret(self, web: Callable[[], Web]) -> SiteSecret:
         from alertd.web.server.signing import SiteSecret
@@ -470,6 +485,19 @@ def _build_dependencies(
             return ""
         return await heartbeat.beat(http, clock, files.read_secret, config.heartbeat, audit)
 
+    def build(config: Config) -> dict[str, Notifier]:
+        files.adopt(config)
+        return make_notifiers(
+            config,
+            settings.config,
+            http,
+            clock,
+            _find_stdout(),
+            secret=files.read_secret,
+            template=files.read_template,
+            tls=files.find_tls,
+        )
+
     load_folder = make_loader(settings.config)
 
     def load(kept: str = "") -> Definitions:
@@ -491,16 +519,7 @@ def _build_dependencies(
         file_worker=FileThread(),
         file_problems=lambda: files.kept.problems,
         signature=read_signature_of_all,
-        build=lambda config: make_notifiers(
-            config,
-            settings.config,
-            http,
-            clock,
-            _find_stdout(),
-            secret=files.read_secret,
-            template=files.read_template,
-            tls=files.find_tls,
-        ),
+        build=build,
         links=lambda config: _make_links(config, files.make_signer(lambda: config.web)),
         node=make_node_name(),
         is_gone=is_gone,

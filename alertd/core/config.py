@@ -214,6 +214,10 @@ class Definitions:
     from_ledger: bool = False
     kept_text: str = field(default="", repr=False)
 
+    def list_broken_timelines(self) -> tuple[str, ...]:
+        """Return the broken files that hold a timeline, known or not, by name: all but `alertd.yaml`."""
+        return tuple(sorted(file for file in self.broken if self.identified.get(file) != ""))
+
     def find_holders(self, timeline: str) -> tuple[str, ...]:
         """Return the broken files that may hold a timeline, by name.
 

@@ -89,13 +89,22 @@ def list_definition_files(folder: Path) -> tuple[Path, ...]:
 
 def _list_names(root: Path) -> list[str]:
     """Return the file names relative to the folder, the configuration first."""
-    names = [name for name in (NAME, MISNAMED) if os.path.lexists(root / name)][:1]
+    names = [name for name in (NAME, MISNAMED) if _exists(root / name)][:1]
     try:
         with os.scandir(root / MILESTONES) as entries:
             found = [entry.name for entry in entries if entry.name.endswith(_SUFFIXES)]
     except FileNotFoundError:
         return names
     return names + [f"{MILESTONES}/{name}" for name in sorted(found) if not name.startswith(".")]
+
+
+def _exists(path: Path) -> bool:
+    """Return whether a file exists. Raises OSError if that is unknown, unlike ``os.path.lexists``."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _refuse_folder(file: str, message: str) -> FolderContents:

@@ -131,7 +131,7 @@ async def reconcile(
         give_way=give_way,
     )
     known = await ledger.read_timelines()
-    if known and not definitions.timelines and not definitions.broken:
+    if known and not definitions.timelines and not definitions.list_broken_timelines():
         current.report.kept = tuple(sorted(known))
         return current.report
     done = await ledger.read_done_dates()

@@ -31,6 +31,7 @@ class OwnThreads:
 
         Raises:
             TimeoutError: ``limit_s`` seconds have passed. The call may still be running.
+            RuntimeError: the system starts no more threads. The call is not made.
         """
         async with asyncio.timeout(limit_s):
             await self._free.acquire()
@@ -57,5 +58,10 @@ class OwnThreads:
             with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
                 loop.call_soon_threadsafe(settle, result, failure)
 
-        threading.Thread(target=call, name=self._name, daemon=True).start()
+        try:
+            threading.Thread(target=call, name=self._name, daemon=True).start()
+        except BaseException:
+            # The system has no thread left at this moment. Without the release, the place would be lost.
+            self._free.release()
+            raise
         return future

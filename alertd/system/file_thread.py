@@ -25,11 +25,20 @@ class FileThread:
         self._thread: threading.Thread | None = None
 
     def submit(self, call: Callable[[], T], done: Callable[[T | Exception], None]) -> None:
-        """Make a call after the earlier ones. ``done`` gets the result, in the running loop."""
-        self._calls.put((asyncio.get_running_loop(), call, done))
+        """Make a call after the earlier ones. ``done`` gets the result, in the running loop.
+
+        If the system starts no more threads, ``done`` gets a RuntimeError, and the next call tries again.
+        """
+        loop = asyncio.get_running_loop()
         if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="files", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._work, name="files", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:
+                loop.call_soon(done, error)
+                return
+            self._thread = thread
+        self._calls.put((loop, call, done))
 
     def _work(self) -> None:
         while True:

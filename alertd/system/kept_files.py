@@ -124,6 +124,13 @@ class KeptFiles:
             if use not in uses:
                 del self._files[use]
 
+    def keep_only(self, uses: Collection[FileUse]) -> None:
+        """Forget all files but these. Reads nothing."""
+        self._watched = {use: load for use, load in self._watched.items() if use in uses}
+        for use in [*self._files]:
+            if use not in uses:
+                self._files.pop(use, None)
+
     def refresh(self) -> None:
         """Read all watched files again."""
         self._refresh([*self._watched])

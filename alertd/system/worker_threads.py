@@ -30,12 +30,17 @@ class WorkerThreads:
         self._started = 0
 
     def submit(self, call: Callable[[], T]) -> Future[T]:
-        """Make a call as soon as a thread is free. Not thread-safe: one thread submits."""
+        """Make a call as soon as a thread is free. Not thread-safe: one thread submits.
+
+        Raises:
+            RuntimeError: the system starts no more threads. The call is not made.
+        """
         future: Future[T] = Future()
-        self._calls.put((future, call))
         if self._started < self._limit:
-            self._started += 1
+            # A thread that cannot be started does not count, so that the next call tries again.
             threading.Thread(target=self._work, name=self._name, daemon=True).start()
+            self._started += 1
+        self._calls.put((future, call))
         return future
 
     def end(self) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from alertd.core.config import Definitions, Problem, Timeline
 from alertd.definitions.config.read import Inherited, read_config
+from alertd.definitions.reading.reader import MAX_SUGGESTIONS, Reader
 from alertd.definitions.timeline.read import read_timeline
 
 TABLE = Path(__file__).parent.parent / "golden" / "broken-definitions"
@@ -191,3 +192,32 @@ def test_any_text_is_a_configuration_or_problems(raw: bytes) -> None:
 
     assert (read.config is None) == bool(read.problems)
     assert _is_whole(read.problems, raw)
+
+
+def test_wrong_zone_in_thousands_of_places_is_compared_with_the_known_zones_once() -> None:
+    """A comparison takes milliseconds, and a zone that was renamed may be in every milestone of all files."""
+
+    class Zone(str):
+        """A name that counts how often it is compared."""
+
+        compared = 0
+
+        def lower(self) -> str:
+            Zone.compared += 1
+            return super().lower()
+
+    known = [Zone("Europe/Berlin"), Zone("Asia/Baghdad")]
+
+    advice = {Reader(f"{number}.yaml").suggest("Europa/Berlin", known) for number in range(1_000)}
+
+    assert advice == {"did you mean Europe/Berlin?"}
+    assert Zone.compared == len(known)
+
+
+def test_many_wrong_names_of_a_file_are_not_all_compared() -> None:
+    reader = Reader("t.yaml")
+
+    advice = [reader.suggest(f"Europa/Berlin{number}", ["Europe/Berlin"]) for number in range(100)]
+
+    assert advice == ["did you mean Europe/Berlin?"] * MAX_SUGGESTIONS + [""] * (100 - MAX_SUGGESTIONS)
+    assert reader.suggest("Europa/Berlin0", ["Europe/Berlin"]) == "did you mean Europe/Berlin?"

@@ -101,10 +101,22 @@ def replace_the_milestones_by_a_file(path: Path) -> None:
     (path.parent / "milestones").write_text("")
 
 
+def lose_the_milestones_too(path: Path) -> None:
+    misspell_a_key(path)
+    (path.parent / "milestones").rename(path.parent / "moved")
+
+
+def link_the_milestones_to_nothing(path: Path) -> None:
+    lose_the_milestones_too(path)
+    (path.parent / "milestones").symlink_to("current/milestones")
+
+
 @pytest.mark.parametrize(
     "break_file",
     [
         misspell_a_key,
+        lose_the_milestones_too,
+        link_the_milestones_to_nothing,
         leave_a_bracket_open,
         name_no_receiver,
         write_binary,

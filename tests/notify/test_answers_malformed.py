@@ -139,6 +139,16 @@ async def test_of_a_malformed_answer_the_valid_headers_are_read() -> None:
     assert outcome.after == timedelta(minutes=2)
 
 
+@pytest.mark.parametrize("status", [b"000", b"099", b"600", b"999"])
+async def test_an_invalid_status_rejects_nothing(status: bytes) -> None:
+    """It counts as 5xx (RFC 9110, section 15), so a broken gateway makes no message dead."""
+    outcome = judge_answer(
+        await post(Scripted(raw=(b"HTTP/1.1 " + status + b" ?\r\n" + TWO + b"\r\nok",))), NOW
+    )
+
+    assert isinstance(outcome, Retry)
+
+
 async def test_the_status_decides_over_tls_too() -> None:
     answer = Scripted(raw=(OK + b"X Y: z\r\n" + TWO + b"\r\nok",))
     async with HttpSink(answer, tls=True) as sink:

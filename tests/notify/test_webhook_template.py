@@ -492,3 +492,16 @@ async def test_a_template_file_is_read_at_each_send(sink: HttpSink, tmp_path: Pa
     assert isinstance(outcome, Sent)
     assert "hook.j2: no such file or directory" in outcome.note
     assert request.body == encode_body(clean_message(sample_message()))
+
+
+def test_sorting_a_mapping_counts_as_much_as_the_mapping_has() -> None:
+    """Otherwise a template could sort large mappings for seconds within its limit of operations."""
+    labels = {f"name{number}": "value" for number in range(100)}
+    items = [{"labels": labels}] * 90
+    source = (
+        "{% for a in items %}{% for b in items %}{% if b.labels|dictsort or a %}{% endif %}"
+        "{% endfor %}{% endfor %}"
+    )
+
+    with pytest.raises(TemplateFailed, match="more than 1,000,000 operations"):
+        compile_template(source, "text/plain").render({"items": items})

@@ -29,6 +29,13 @@ def empty(path: Path) -> None:
     path.write_text("")
 
 
+def replace_by_an_empty_file(path: Path) -> None:
+    """As an editor does before it writes, and as a deploy on a full disk does."""
+    draft = path.with_name("draft")
+    draft.write_text("")
+    draft.rename(path)
+
+
 def blank(path: Path) -> None:
     path.write_text(" \n\n")
 
@@ -63,6 +70,7 @@ def make_a_pipe(path: Path) -> None:
 BREAKS = [
     remove,
     empty,
+    replace_by_an_empty_file,
     blank,
     cut_off,
     replace_by_garbage,
@@ -164,7 +172,7 @@ async def test_files_that_a_link_swaps_count_at_once(stage: Stage) -> None:
 
 
 async def test_last_token_that_is_dropped_is_invalid(stage: Stage) -> None:
-    """`alertd token drop` puts an empty file in place. That is not a file which is being written."""
+    """`alertd token drop` leaves a comment. An empty file could be one that is being written."""
     from alertd.web.server.credentials import drop
 
     token = stage.token("ada", "act")

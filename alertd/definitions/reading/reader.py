@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,6 +34,10 @@ MAX_PROBLEMS = 100
 """The maximum number of problems in a file. Reading stops after it."""
 
 
+MAX_SUGGESTIONS = 10
+"""How many unknown names of a file are compared with all known names, which takes milliseconds for each."""
+
+
 class TooManyProblems(Exception):
     """A file has more than MAX_PROBLEMS problems."""
 
@@ -48,6 +53,14 @@ class Reader:
         self.find = find
         """Returns the path of a file that this file names. If it is None, such files are not checked."""
         self.problems: list[Problem] = []
+        self._compared: set[str] = set()
+
+    def suggest(self, name: str, known: Iterable[str]) -> str:
+        """Return advice as :func:`suggest` does; "" after MAX_SUGGESTIONS names of this file."""
+        if len(self._compared) >= MAX_SUGGESTIONS and name not in self._compared:
+            return ""
+        self._compared.add(name)
+        return suggest(name, known)
 
     def refuse(self, node: Node, message: str, offset: int | None = None) -> None:
         """Record a problem.
@@ -74,7 +87,7 @@ class Reader:
         if not shape.is_open and not known.keys() >= values.keys():
             for key, scalar in node.keys.items():
                 if key not in known:
-                    advice = suggest(key, known) or f"it has {format_list(known)}"
+                    advice = self.suggest(key, known) or f"it has {format_list(known)}"
                     self.refuse(scalar, f"{quote(key)}: no such key in {shape.words}; {advice}")
             values = {key: value for key, value in values.items() if key in known}
         for name, key_of in known.items():
@@ -176,7 +189,7 @@ class Reader:
         if name in known:
             return known[name]
         reason = f"no such {what}" if what else "not a value of this key"
-        advice = suggest(name, known) or (f"there is {format_list(known)}" if known else "there is none")
+        advice = self.suggest(name, known) or (f"there is {format_list(known)}" if known else "there is none")
         self.refuse(node, f"{quote(name)}: {reason}; {advice}")
         return None
 
@@ -201,8 +214,13 @@ class Reader:
 
 def suggest(name: str, known: Iterable[str]) -> str:
     """Return advice with the known name that is most similar to ``name``; "" if none is similar."""
-    names = list(known)
-    lowered = {name.lower(): name for name in names}
+    return _suggest(name, tuple(known))
+
+
+@lru_cache(maxsize=256)
+def _suggest(name: str, known: tuple[str, ...]) -> str:
+    # Cached, because one wrong name is often in thousands of places.
+    lowered = {other.lower(): other for other in known}
     folded = name.lower().replace("-", "_") if name.lower() not in lowered else name.lower()
     if folded in lowered:
         return f"did you mean {lowered[folded]}?"

@@ -18,7 +18,7 @@ from alertd.definitions.reading.keys import (
     URL,
 )
 from alertd.definitions.reading.nodes import Node, Scalar
-from alertd.definitions.reading.reader import Reader, quote, suggest
+from alertd.definitions.reading.reader import Reader, quote
 
 _LINK = re.compile(r"https?://[^\s/?#][^\s]*")
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
@@ -48,7 +48,7 @@ def read_zone(reader: Reader, node: Node) -> ZoneInfo | None:
         advice = (
             f"did you mean {city}?"
             if city
-            else suggest(name, _list_zones()) or "write one such as Asia/Baghdad"
+            else reader.suggest(name, _list_zones()) or "write one such as Asia/Baghdad"
         )
         reader.refuse(node, f"{quote(name)}: no such time zone; {advice}")
     return found

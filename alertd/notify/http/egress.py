@@ -147,15 +147,21 @@ class Resolver:
 
         Raises:
             socket.gaierror: the name does not exist, or no name server answered.
-            OSError: too many look-ups are in progress.
+            OSError: too many look-ups are in progress, or the look-up could not be made.
         """
         future = self._underway.get(host)
         if future is None:
             if len(self._underway) >= self._limit:
                 raise OSError(f"{self._limit} names are being looked up already")
             loop = asyncio.get_running_loop()
-            future = self._underway[host] = loop.create_future()
-            threading.Thread(target=self._look_up, args=(loop, host), name=f"dns {host}", daemon=True).start()
+            future = loop.create_future()
+            try:
+                threading.Thread(
+                    target=self._look_up, args=(loop, host), name=f"dns {host}", daemon=True
+                ).start()
+            except RuntimeError as error:
+                raise OSError("the system starts no more threads") from error
+            self._underway[host] = future
         # A caller that is cancelled must not cancel the look-up for the remaining callers.
         return await asyncio.shield(future)
 
@@ -165,6 +171,8 @@ class Resolver:
             found = self._lookup(host)
         except OSError as error:
             found = error
+        except Exception as error:  # whatever it is, the look-up ends, or the name would never resolve again
+            found = OSError(f"the look-up failed ({type(error).__name__})")
         with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
             loop.call_soon_threadsafe(self._settle, host, found)
 

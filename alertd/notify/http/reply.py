@@ -48,7 +48,8 @@ def judge_answer(answer: Answer, now: datetime) -> Outcome:
 
     ========================  =====================================================================
     2xx                       Sent
-    408, 425, 429, 5xx        Retry, after the wait that ``Retry-After`` asks for
+    408, 425, 429, 5xx        Retry, after the wait that ``Retry-After`` asks for. An invalid status, such as
+                              000 or 600, counts as 5xx (RFC 9110, section 15)
     3xx                       Rejected: after a redirect, a POST may arrive as a GET
     410                       Rejected, and the channel is stopped: the receiver wants no more
                               (Standard Webhooks, "Webhook Disablement")
@@ -77,7 +78,7 @@ def judge_answer(answer: Answer, now: datetime) -> Outcome:
     status, where = answer.status, answer.origin
     if 200 <= status < 300:
         return Sent(note=f"HTTP {status}")
-    if status in RETRIED or status >= 500:
+    if status in RETRIED or status >= 500 or status < 100:
         return Retry(
             reason=_explain(answer), after=parse_retry_after(answer.headers.get("retry-after", ""), now)
         )

@@ -295,7 +295,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
 }
 """All filters that a template can use. Jinja2's own filters are not available."""
 
-READS_ALL = frozenset({"join", "lower", "truncate", "upper"})
+READS_ALL = frozenset({"dictsort", "join", "lower", "truncate", "upper"})
 """The filters that read the whole of a value, with everything in it."""
 
 

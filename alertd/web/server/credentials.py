@@ -37,6 +37,9 @@ LEAST_PASSWORD, MOST_PASSWORD = 12, 128
 OWASP ASVS 5.0 (6.2.1, 6.2.9) requires at least 8, recommends more, and requires that 64 are accepted.
 """
 
+NOBODY = "# nobody"
+"""The content of a file without credentials. An empty file may be half replaced."""
+
 _COST, _BLOCK, _LANES = 1 << 14, 8, 5
 _MEMORY = 64 * 1024 * 1024
 _TOKEN, _PASSWORD = "sha256", "scrypt"
@@ -153,7 +156,8 @@ class CredentialFiles:
     A dropped token is invalid as soon as the file is read again. A line that cannot be read is ignored and
     logged. A file that is missing, unreadable, too long, blank, cut off in its last line, or without a line
     that can be read may be half replaced, so its last good content stays in use. A file with only comments
-    has no credentials, and neither has an empty file that was put in place whole, by a rename.
+    has no credentials. An empty file never says that: an editor makes one before it writes, and a full disk
+    leaves one.
 
     Args:
         find: returns the path of a file that the configuration names.
@@ -200,11 +204,7 @@ class CredentialFiles:
             if name in self._seen and self._seen[name][0] == looks:
                 return self._seen[name][1]
             raw = read_regular_file(path, MAX_SECRET_BYTES + 1)
-            # A new, empty file in place of the old file is whole: `alertd token drop` leaves that after the
-            # last token. A file that is only emptied is probably about to be written.
-            is_new = name in self._seen and self._seen[name][0].inode != stat.st_ino
-            if raw or not is_new:
-                _refuse_partial(raw)
+            _refuse_partial(raw)
         except OSError as error:
             self._log_problems(name, [error.strerror or "cannot be read"])
             raise SecretUnreadable(f"{name}: {error.strerror or 'cannot be read'}") from error
@@ -279,7 +279,7 @@ def _refuse_partial(raw: bytes) -> None:
     if len(raw) > MAX_SECRET_BYTES:
         raise SecretUnreadable(_TOO_LONG)
     if not raw.strip():
-        raise SecretUnreadable("is empty; write a comment, such as # nobody, to have no credentials")
+        raise SecretUnreadable(f"is empty; write a comment, such as {NOBODY}, to have no credentials")
     lines = raw.decode(errors="replace").splitlines()
     if not raw.endswith((b"\n", b"\r")) and _is_cut(lines[-1]):
         raise SecretUnreadable(f"line {len(lines)} ends in the middle")
@@ -321,6 +321,8 @@ def add(path: Path, credential: Credential) -> None:
 def drop(path: Path, name: str) -> None:
     """Remove a credential from a file. The file is replaced atomically, and keeps its owner and its mode.
 
+    After the last credential, a comment says that there is none, because an empty file may be half replaced.
+
     Raises:
         CredentialsError: the file does not have that name, or cannot be written.
     """
@@ -332,7 +334,7 @@ def drop(path: Path, name: str) -> None:
         stat = path.stat()
         draft = path.with_name(f".{path.name}.{os.getpid()}")
         with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.writelines(kept)
+            file.writelines(kept if any(line.strip() for line in kept) else [f"{NOBODY}\n"])
             os.fchmod(file.fileno(), stat.st_mode & 0o7777)
             if os.geteuid() == 0:
                 os.fchown(file.fileno(), stat.st_uid, stat.st_gid)
