@@ -133,10 +133,21 @@ async def test_lists_leave_it_out(ledger: SqlLedger) -> None:
     assert [record.id for record, _ in await ledger.read_activity("t")] == [GOOD]
     records, owed = await ledger.read_timeline("t")
     assert ([record.id for record in records], len(owed)) == ([GOOD], 2)
-    assert await ledger.read_record(GONE) is None
     assert names(await ledger.read_held("desk", NOW)) == ["k2"]
     assert [name for name, _, _ in await ledger.read_windows("desk", NOW + DAY)] == [GOOD]
     assert len(await ledger.read_history()) == 2
+
+
+async def test_record_that_cannot_be_read_is_not_taken_for_missing(ledger: SqlLedger) -> None:
+    """Who asks for one milestone hears why it cannot be read, and not that there is no such milestone."""
+    await fill(ledger, an_owed("k1", milestone=GONE))
+    await lose_zone(ledger)
+
+    with pytest.raises(UnreadableRow, match=r"the row 't/gone' .* the time zone 'Nowhere/Gone'"):
+        await ledger.read_record(GONE)
+
+    assert await ledger.read_record("t/other") is None
+    assert [row.key for row in await ledger.find_unreadable(0)] == [GONE]
 
 
 async def test_message_goes_without_the_member_that_cannot_be_read(ledger: SqlLedger) -> None:
