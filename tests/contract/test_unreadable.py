@@ -399,6 +399,35 @@ async def test_inspection_goes_through_the_whole_ledger(ledger: SqlLedger) -> No
     assert [row.key for row in rounds[-1]] == ["k8"]
 
 
+@pytest.mark.parametrize(
+    ("statement", "why"),
+    [
+        ("update owed set at = 'soon'", "'soon' is no instant"),
+        ("update owed set wake_at = x'20'", "b' ' is no instant"),
+        ("update owed set receiver = x'ff'", r"b'\xff' is no text"),
+    ],
+)
+async def test_reason_names_the_value(sqlite: SqlLedger, statement: str, why: str) -> None:
+    """Python's own words for a wrong type say nothing about the row."""
+    await fill(sqlite, an_owed("k1", milestone=GOOD))
+    await run(sqlite, statement)
+
+    assert [row.why for row in await sqlite.find_unreadable(100)] == [why]
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("milestone", "standing and done_on"),  # the files say nothing about what people did
+        ("owed", "column state"),  # nor about what was sent
+        ("delivery", "backup"),
+        ("node", "Delete the row"),  # each daemon writes its own again
+    ],
+)
+def test_advice_says_what_alertd_cannot_write_again(table: str, said: str) -> None:
+    assert said in advise(Unreadable(table=table, key="k", why="x"))
+
+
 def test_a_summary_names_a_few_rows() -> None:
     """However many rows cannot be read, one sentence says so."""
     rows = [Unreadable(table="owed", key=f"k{number}", why="its cause is 'x'") for number in range(5)]
