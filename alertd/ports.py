@@ -313,7 +313,11 @@ class MilestoneLookup(Protocol):
     """Finds what the ledger has about a milestone, withdrawn or not, by its full id. Anybody may call."""
 
     async def read_record(self, milestone: str) -> Record | None:
-        """Return the record of a milestone; None if the ledger has none."""
+        """Return the record of a milestone; None if the ledger has none.
+
+        Raises:
+            UnreadableRow: the ledger has a record of the milestone that cannot be read.
+        """
 
     async def read_records_by_id(self, milestones: Sequence[str]) -> Mapping[str, Record]:
         """Return the records that exist, by full id."""

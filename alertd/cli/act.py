@@ -162,14 +162,16 @@ async def _find_record(ledger: LedgerReader, name: str) -> Record:
 
     Raises:
         UnknownMilestone: the ledger has no such milestone.
+        UnreadableRow: the ledger's record of it cannot be read.
     """
-    from alertd.cli.loading import find_milestone
+    from alertd.cli.loading import find_milestone, list_unreadable_milestones
     from alertd.errors import UnknownMilestone
 
     record = await ledger.read_record(name)
     if record is not None:
         return record
     ids = [record.id for record in await ledger.read_records()]
+    ids += await list_unreadable_milestones(ledger)
     if not ids:
         raise UnknownMilestone(f"{name}: the ledger knows no milestone; the daemon has not run on it yet")
     record = await ledger.read_record(find_milestone(name, ids))

@@ -135,13 +135,18 @@ async def _read_records(settings: Settings, broken: frozenset[str]) -> dict[str,
 
 
 def _read_done_or_warn(settings: Settings, milestone: str, *, must: bool) -> Done | None:
-    from alertd.errors import LedgerError
+    from alertd.errors import LedgerError, UnreadableRow
 
     try:
         return run_to_end(_read_done(settings, milestone))
     except LedgerError as error:
         if must:
             raise
+        if isinstance(error, UnreadableRow):
+            warn(
+                f"{error}; this explanation is from the files alone, and nothing is sent until it can be read"
+            )
+            return None
         warn(f"the ledger cannot be read and is left out: {error}")
         return None
 

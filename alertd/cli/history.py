@@ -73,13 +73,13 @@ def history(
 async def _read_rows(
     settings: Settings, milestone: str | None, limit: int
 ) -> tuple[list[HistoryRow], dict[str, ZoneInfo], str]:
-    from alertd.cli.loading import find_milestone, open_ledger
+    from alertd.cli.loading import find_milestone, list_unreadable_milestones, open_ledger
 
     async with open_ledger(settings) as ledger:
         records = await ledger.read_records()
-        name = milestone or ""
-        if name and await ledger.read_record(name) is None:
-            name = find_milestone(name, [record.id for record in records])
+        name, unreadable = milestone or "", await list_unreadable_milestones(ledger)
+        if name and name not in unreadable and await ledger.read_record(name) is None:
+            name = find_milestone(name, [*(record.id for record in records), *unreadable])
         found: list[HistoryRow] = [
             *await ledger.read_history(name, limit),
             *await ledger.find_deliveries(milestone=name, limit=limit),

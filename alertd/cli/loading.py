@@ -16,7 +16,7 @@ from alertd.errors import DefinitionsError, LedgerUnavailable, UnknownMilestone,
 
 if TYPE_CHECKING:
     from alertd.core.config import Config, Definitions
-    from alertd.ports import Ledger
+    from alertd.ports import Ledger, LedgerReader
     from alertd.system.settings import Settings
 
 T = TypeVar("T")
@@ -105,6 +105,11 @@ def has_ledger(settings: Settings) -> bool:
     if scheme.startswith("postgres"):
         return True
     return scheme.startswith("sqlite") and Path(path).is_file()
+
+
+async def list_unreadable_milestones(ledger: LedgerReader) -> list[str]:
+    """List the ids of the milestones whose records could not be read by a call before this one."""
+    return [row.key for row in await ledger.find_unreadable(0) if row.table == "milestone"]
 
 
 def find_milestone(name: str, ids: Iterable[str]) -> str:

@@ -119,7 +119,8 @@ class Daemon:
             observer=deps.observer,
         )
         self._audit = SelfAudit(deps)
-        self._apart = RowsApart(deps)
+        self._pages = PageCheck(deps, lambda: self._timer.want(Chore.AUDIT, Chore.PAGES))
+        self._apart = RowsApart(deps, self._pages.note)
         self._status = StatusReporter(deps, self._sender, self._audit, self._lease)
         self._planner = Planner(
             deps,
@@ -147,7 +148,6 @@ class Daemon:
             tell=self._tell_current,
         )
         self._file = FileWatch(deps)
-        self._pages = PageCheck(deps, lambda: self._timer.want(Chore.AUDIT, Chore.PAGES))
         self._findings = Findings(
             deps=deps,
             apart=self._apart,

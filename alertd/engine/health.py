@@ -14,11 +14,12 @@ from alertd.core.explain.facts import DeliveryFacts, format_utc, make_delivery_f
 from alertd.core.ledger.records import Attempt, Delivery, DeliveryState, Known, Record, ScheduledReminder
 from alertd.core.ledger.unreadable import Unreadable, summarize_unreadable
 from alertd.core.message.reasons import describe_reason
-from alertd.core.planning.audit import Stray, Waiting
+from alertd.core.planning.audit import Stray, Waiting, report_unreadable
 from alertd.core.shape import Count, Doc, Instant
 from alertd.core.words import format_count, format_span
 from alertd.engine.rows_apart import INSPECTED
 from alertd.engine.status import LiveReport, find_differences
+from alertd.errors import LedgerDamaged
 from alertd.ports import LedgerReader, NodeReport
 
 NEXT = 5
@@ -61,6 +62,7 @@ class Health:
         gone: the nodes that are known to have ended without reporting that.
         unanswered: a sentence for each daemon of this machine that did not answer.
         obstacle: why the ledger cannot be written, if that is known; else "".
+        damage: what is damaged, if damaged pages kept the search for unreadable rows from its end; else "".
     """
 
     now: datetime
@@ -79,6 +81,7 @@ class Health:
     gone: Collection[str] = ()
     unanswered: Sequence[str] = ()
     obstacle: str = ""
+    damage: str = ""
 
     @property
     def failing(self) -> Mapping[str, tuple[Attempt, Attempt]]:
@@ -136,8 +139,11 @@ class Health:
         yield from map(str, find_differences(known, self.now))
         for node in self.live_nodes:
             yield from (f"the audit of {node.node} found: {finding}" for finding in node.findings)
-        if self.unreadable and not self.live_nodes:
-            # A live daemon reports the rows that it cannot read as a finding of its audit.
+        if self.damage:
+            yield self.damage
+        reported = {finding for node in self.live_nodes for finding in node.findings}
+        if self.unreadable and str(report_unreadable(self.unreadable)) not in reported:
+            # The daemon may find these rows a minute later, or may be able to read them.
             yield summarize_unreadable(self.unreadable)
         yield from (f"{channel} does not answer" for channel in sorted(self._paused))
 
@@ -209,6 +215,12 @@ async def read_health(
     receivers = {receiver for node in running or nodes[:1] for receiver in node.receivers}
     known = Known(receivers=frozenset(receivers)) if receivers else None
     waiting = await ledger.find_waiting(now, known=known)
+    damage = ""
+    try:
+        unreadable = await ledger.find_unreadable(INSPECTED)
+    except LedgerDamaged as error:
+        # Only the tables that this report needs must be sound.
+        unreadable, damage = await ledger.find_unreadable(0), str(error)
     return Health(
         now=now,
         nodes=tuple(nodes),
@@ -221,11 +233,12 @@ async def read_health(
         strays=waiting.strays,
         leader=await ledger.read_leader(),
         size=await ledger.read_size(),
-        unreadable=tuple(await ledger.find_unreadable(INSPECTED)),
+        unreadable=tuple(unreadable),
         waiting=waiting,
         gone=frozenset(node.node for node in nodes if not node.stopped and is_gone(node.node)),
         unanswered=tuple(unanswered),
         obstacle=obstacle,
+        damage=damage,
     )
 
 

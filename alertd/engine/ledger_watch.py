@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 
 from alertd.core.ledger.file import FileLoss
-from alertd.core.planning.audit import AuditFinding, report_damage, report_displaced
+from alertd.core.planning.audit import AuditFinding, report_damage, report_displaced, report_unexamined
 from alertd.engine.deps import Dependencies
 from alertd.errors import LedgerDamaged, LedgerError
 from alertd.ports import LedgerFile
@@ -33,13 +33,16 @@ class FileWatch:
         loss: how the file was taken away; None: it is in its place.
         saved: the path of the copy; "" before the ledger was saved.
         failure: why the ledger could not be saved at the last try; "" if it could.
+        unexamined: why the last two looks could not examine the file; "" if one of them could.
     """
 
     def __init__(self, deps: Dependencies) -> None:
         self.loss: FileLoss | None = None
         self.saved = ""
         self.failure = ""
+        self.unexamined = ""
         self._deps = deps
+        self._has_failed = False
         self._suspected: FileLoss | None = None
         self._label = ""
 
@@ -53,10 +56,13 @@ class FileWatch:
             return
         try:
             found = await deps.file.find_loss()
-        except LedgerError:
+        except LedgerError as error:
             # Nothing is known about the file now, so this look decides nothing.
             self._suspected = None
+            self.unexamined = str(error) if self._has_failed else ""
+            self._has_failed = True
             return
+        self._has_failed, self.unexamined = False, ""
         suspected, self._suspected = self._suspected, found
         if found is None or found != suspected:
             self.loss, self.failure = None, ""
@@ -77,7 +83,8 @@ class FileWatch:
             # The daemon may be told to stop a moment after the file was taken away.
             try:
                 found = await deps.file.find_loss()
-            except LedgerError:
+            except LedgerError as error:
+                deps.log.error(Event.LEDGER_FAILED, reason=str(error))
                 return False
         if found is None:
             return False
@@ -108,6 +115,8 @@ class FileWatch:
         """Yield what is wrong at the moment."""
         if self.loss is not None:
             yield report_displaced(self.loss, self.failure)
+        elif self.unexamined:
+            yield report_unexamined(self.unexamined)
 
 
 class PageCheck:

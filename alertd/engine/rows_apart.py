@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from alertd.core.config import Config
 from alertd.core.ledger.records import Notice
 from alertd.core.ledger.unreadable import Unreadable, advise
@@ -22,13 +24,17 @@ MAX_LINES = 20
 class RowsApart:
     """The rows that this node cannot read.
 
+    Args:
+        on_damage: called when damaged pages keep a look from reading the rows.
+
     Attributes:
         rows: the rows that were set apart when they were last looked at.
     """
 
-    def __init__(self, deps: Dependencies) -> None:
+    def __init__(self, deps: Dependencies, on_damage: Callable[[LedgerDamaged], None]) -> None:
         self.rows: tuple[Unreadable, ...] = ()
         self._deps = deps
+        self._on_damage = on_damage
 
     async def have_changed(self) -> bool:
         """Return whether rows have been set apart or released since the last look. Cheap to call."""
@@ -46,8 +52,9 @@ class RowsApart:
         deps, before = self._deps, self.rows
         try:
             found = tuple(await deps.ledger.find_unreadable(INSPECTED))
-        except LedgerDamaged:
+        except LedgerDamaged as error:
             # Pages of some table are damaged. The rows that were set apart when they were needed are known.
+            self._on_damage(error)
             found = tuple(await deps.ledger.find_unreadable(0))
         known, now_apart = set(before), set(found)
         new = [row for row in found if row not in known]

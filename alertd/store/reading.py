@@ -130,8 +130,15 @@ def read_done_dates(connection: Connection) -> dict[str, date]:
 
 
 def read_record(connection: Connection, milestone: str) -> Record | None:
-    """Return a record, or None if the ledger has no record of the milestone."""
-    return read_records_by_id(connection, (milestone,)).get(milestone)
+    """Return a record, or None; see :meth:`alertd.ports.MilestoneLookup.read_record`."""
+    row = connection.execute(select(_milestone).where(_milestone.c.id == milestone)).first()
+    if row is None:
+        return None
+    try:
+        return rows.decode_record(row)
+    except UnreadableRow as error:
+        find_quarantine(connection).add(error)
+        raise
 
 
 def read_records(connection: Connection, *, after: str = "", limit: int | None = None) -> list[Record]:

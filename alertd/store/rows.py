@@ -84,6 +84,8 @@ def from_micros(at: int) -> datetime:
     Raises:
         OverflowError, TypeError: the value of the column is no instant.
     """
+    if not isinstance(at, (int, float)):
+        raise TypeError(f"{at!r} is no instant")
     return _EPOCH + timedelta(microseconds=at)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -160,6 +162,25 @@ def test_an_unknown_milestone(stage: Staged, tmp_path: Path) -> None:
     assert (ran.code, ran.err) == (1, "alertd: no milestone 't/n'; did you mean t/m?\n")
     assert empty.code == 1
     assert "no daemon has run on it yet" in empty.err
+
+
+@pytest.mark.parametrize("name", ["t/m", "m"])
+def test_a_record_that_cannot_be_read_is_not_an_unknown_milestone(stage: Staged, name: str) -> None:
+    """The milestone exists, so the error says what is wrong with its record. Its history is still shown."""
+    run("ack", "t/m", *stage.args)
+    with closing(sqlite3.connect(stage.folder.parent / "ledger.sqlite3")) as connection, connection:
+        connection.execute("update milestone set standing = '{'")
+
+    ran = run("done", name, *stage.args)
+    history = run("history", name, *stage.args)
+    explained = run("explain", name, *stage.args)
+
+    assert ran.code == 1
+    assert ran.err.startswith("alertd: the row 't/m' of the table milestone cannot be read: ")
+    assert history.code == 0
+    assert "t/m" in history.out
+    assert explained.err.startswith("alertd: the row 't/m' of the table milestone cannot be read: ")
+    assert "from the files alone" in " ".join(explained.err.split())
 
 
 def test_retry_makes_a_dead_delivery_ready(tmp_path: Path) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -196,6 +197,42 @@ def test_an_obstacle_and_a_daemon_that_does_not_answer_are_problems(quiet: Stage
         "the daemon at /x is stuck",
         "the ledger cannot be written: the disk is full",
     )
+
+
+def test_a_row_that_cannot_be_read_is_a_problem_before_the_daemon_has_found_it(quiet: Staged) -> None:
+    """The daemon's audit is up to a minute old. What it has found as well is said once."""
+    edit(quiet, "update milestone set standing = '{'")
+
+    (found,) = list_wrong(quiet, NOW)
+    report = LiveReport(node="box:4711", findings=(f"unreadable: {found}",))
+
+    assert found.startswith("1 row is set apart: milestone iraq/m: ")
+    assert list_wrong(quiet, NOW, live=[report]) == (f"the audit of box:4711 found: unreadable: {found}",)
+
+
+def test_damaged_pages_of_a_table_leave_the_rest_of_the_status(quiet: Staged) -> None:
+    """The history is not needed to say which daemons run, and its damage is a problem."""
+    edit(quiet, "pragma wal_checkpoint(truncate)")
+    ledger = quiet.folder.parent / "ledger.sqlite3"
+    with closing(sqlite3.connect(ledger)) as connection:
+        (root,) = connection.execute("select rootpage from sqlite_schema where name = 'history'").fetchone()
+        (size,) = connection.execute("pragma page_size").fetchone()
+    with ledger.open("r+b") as file:
+        file.seek((root - 1) * size)
+        file.write(b"\xff" * size)
+
+    found = health(quiet, NOW)
+
+    assert [node.node for node in found.nodes] == ["box:4711"]
+    (wrong,) = found.wrong
+    assert "malformed" in wrong
+    assert "alertd restore" in wrong
+
+
+def edit(stage: Staged, statement: str) -> None:
+    """Change the ledger with SQL, as nobody should."""
+    with closing(sqlite3.connect(stage.folder.parent / "ledger.sqlite3")) as connection, connection:
+        connection.execute(statement)
 
 
 def test_a_daemon_without_milestones_is_a_problem(tmp_path: Path) -> None:

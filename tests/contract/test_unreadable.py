@@ -133,10 +133,21 @@ async def test_lists_leave_it_out(ledger: SqlLedger) -> None:
     assert [record.id for record, _ in await ledger.read_activity("t")] == [GOOD]
     records, owed = await ledger.read_timeline("t")
     assert ([record.id for record in records], len(owed)) == ([GOOD], 2)
-    assert await ledger.read_record(GONE) is None
     assert names(await ledger.read_held("desk", NOW)) == ["k2"]
     assert [name for name, _, _ in await ledger.read_windows("desk", NOW + DAY)] == [GOOD]
     assert len(await ledger.read_history()) == 2
+
+
+async def test_record_that_cannot_be_read_is_not_taken_for_missing(ledger: SqlLedger) -> None:
+    """Who asks for one milestone hears why it cannot be read, and not that there is no such milestone."""
+    await fill(ledger, an_owed("k1", milestone=GONE))
+    await lose_zone(ledger)
+
+    with pytest.raises(UnreadableRow, match=r"the row 't/gone' .* the time zone 'Nowhere/Gone'"):
+        await ledger.read_record(GONE)
+
+    assert await ledger.read_record("t/other") is None
+    assert [row.key for row in await ledger.find_unreadable(0)] == [GONE]
 
 
 async def test_message_goes_without_the_member_that_cannot_be_read(ledger: SqlLedger) -> None:
@@ -386,6 +397,35 @@ async def test_inspection_goes_through_the_whole_ledger(ledger: SqlLedger) -> No
 
     assert rounds[0] == []
     assert [row.key for row in rounds[-1]] == ["k8"]
+
+
+@pytest.mark.parametrize(
+    ("statement", "why"),
+    [
+        ("update owed set at = 'soon'", "'soon' is no instant"),
+        ("update owed set wake_at = x'20'", "b' ' is no instant"),
+        ("update owed set receiver = x'ff'", r"b'\xff' is no text"),
+    ],
+)
+async def test_reason_names_the_value(sqlite: SqlLedger, statement: str, why: str) -> None:
+    """Python's own words for a wrong type say nothing about the row."""
+    await fill(sqlite, an_owed("k1", milestone=GOOD))
+    await run(sqlite, statement)
+
+    assert [row.why for row in await sqlite.find_unreadable(100)] == [why]
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("milestone", "standing and done_on"),  # the files say nothing about what people did
+        ("owed", "column state"),  # nor about what was sent
+        ("delivery", "backup"),
+        ("node", "Delete the row"),  # each daemon writes its own again
+    ],
+)
+def test_advice_says_what_alertd_cannot_write_again(table: str, said: str) -> None:
+    assert said in advise(Unreadable(table=table, key="k", why="x"))
 
 
 def test_a_summary_names_a_few_rows() -> None:

@@ -197,7 +197,7 @@ class Run:
             build=lambda config: self._build(config, clock),
             node="node-1",
         )
-        daemon, apart = Daemon(deps), RowsApart(deps)
+        daemon, apart = Daemon(deps), RowsApart(deps, lambda error: self.failures.append(str(error)))
         await daemon.start()
         end, rounds = when(ENDS), 0
         while clock.at < end:

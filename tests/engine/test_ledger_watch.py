@@ -132,6 +132,26 @@ async def test_file_that_is_away_for_a_moment_ends_nothing(path: Path) -> None:
     assert run.facts("ledger.rescued") == []
 
 
+async def test_file_that_cannot_be_examined_is_reported(path: Path) -> None:
+    """Nobody knows whether the file is there, so the daemon neither ends nor reports that all is well."""
+    async with running(path) as run:
+        move_folder(path)
+        path.parent.symlink_to(path.parent)
+        await run.look()
+        early = run.findings()
+        await run.look(2)
+        (finding,) = run.findings()
+        path.parent.unlink()
+        path.parent.with_name("elsewhere").rename(path.parent)
+        await run.look(2)
+
+        assert early == []
+        assert finding.startswith(f"displaced: {path} cannot be examined: Too many levels of symbolic links")
+        assert run.findings() == []
+        assert not run.daemon._stopping
+        await run.daemon._end()
+
+
 async def test_daemon_goes_on_while_its_ledger_cannot_be_saved(path: Path) -> None:
     """It holds the only copy, so it does not end. It saves the ledger as soon as that is possible."""
     async with running(path) as run:

@@ -87,7 +87,7 @@ async def test_row_is_told_of_once_and_seen_everywhere(ledger: SqlLedger) -> Non
         (notice,) = [telling.message for telling in stage.told if telling.channel == "ops/hook"]
         assert notice.subject == "1 row of the ledger cannot be read"
         assert notice.lines[0].startswith(f"milestone {M}: ")
-        assert "mend it with SQL" in notice.lines[-1]
+        assert "fix it with SQL" in notice.lines[-1]
         assert stage.names("row.refused", "row.recovered") == ["row.refused"]
         assert [row.key for row in daemon.status.unreadable] == [M]
         assert daemon.status.is_well

@@ -432,7 +432,11 @@ def check_text(value: Any) -> str:
 
 def check_texts(*values: Any) -> None:
     """Raise TypeError unless all values are texts. Joining them is the fastest way to find out."""
-    "".join(values)
+    try:
+        "".join(values)
+    except TypeError:
+        for value in values:
+            check_text(value)
 
 
 def _check_number(value: Any) -> int:

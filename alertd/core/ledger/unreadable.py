@@ -48,12 +48,19 @@ def advise(row: Unreadable) -> str:
         )
     match row.table:
         case "milestone" | "owed" | "next_digest":
+            kept = {
+                "milestone": ", except the columns standing and done_on, which hold what people did",
+                "owed": ", except the column state if it says neither pending nor cancelled",
+            }
             return (
-                "alertd writes the row again from the definition files if they define it and are sound; "
-                "otherwise mend it with SQL."
+                "alertd writes the row again from the definition files if they define it and are sound"
+                f"{kept.get(row.table, '')}; "
+                "otherwise fix it with SQL, or put a backup of the ledger in its place."
             )
+        case "node" | "remembered":
+            return "Delete the row with SQL: alertd can do without it, and writes it anew when it needs it."
         case _:
-            return "Mend the row with SQL, or put a backup of the ledger in its place."
+            return "Fix the row with SQL, or put a backup of the ledger in its place."
 
 
 def summarize_unreadable(rows: Sequence[Unreadable]) -> str:

@@ -285,6 +285,12 @@ def report_displaced(loss: FileLoss, failure: str = "") -> AuditFinding:
     return AuditFinding(fault=AuditFault.DISPLACED, detail=detail)
 
 
+def report_unexamined(reason: str) -> AuditFinding:
+    """Report that the ledger's file cannot be examined, so that its loss would not be noticed."""
+    detail = f"{reason}; alertd does not notice while this lasts if the file is taken away"
+    return AuditFinding(fault=AuditFault.DISPLACED, detail=detail)
+
+
 def report_damage(damage: str) -> AuditFinding:
     """Report that pages of the ledger are damaged."""
     return AuditFinding(fault=AuditFault.DAMAGED, detail=damage)

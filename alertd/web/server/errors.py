@@ -13,7 +13,7 @@ from starlette.types import ExceptionHandler
 from typing_extensions import TypedDict
 
 from alertd.core.shape import Doc
-from alertd.errors import LedgerError
+from alertd.errors import LedgerError, UnreadableRow
 from alertd.system.telemetry import Event
 from alertd.web.server.access import SAFE, find_principal
 from alertd.web.server.context import find_site
@@ -73,8 +73,11 @@ async def answer_refusal(request: Request, error: Exception) -> Response:
 
 
 async def answer_ledger_failure(request: Request, error: Exception) -> Response:
-    """Answer 503, because the ledger cannot be used now. The daemon logs the failure itself."""
+    """Answer 503, because the ledger or a row of it cannot be used now. The daemon logs that itself."""
     find_site(request).log.debug(Event.LEDGER_FAILED, reason=str(error))
+    if isinstance(error, UnreadableRow):
+        reason = f"{error}; everything else can be used, and `alertd status` says what to do"
+        return answer(request, 503, reason, {"retry-after": "60"})
     return answer(request, 503, "the ledger cannot be used now; try again soon", {"retry-after": "5"})
 
 

@@ -62,7 +62,8 @@ async def describe_status(site: Site, as_of: datetime) -> PageStatus:
     coming = await site.ledger.read_upcoming(1)
     upcoming = None
     if coming:
-        record = await site.ledger.read_record(coming[0].milestone)
+        records = await site.ledger.read_records_by_id([coming[0].milestone])
+        record = records.get(coming[0].milestone)
         zone = record.milestone.zone if record else UTC_ZONE
         upcoming = NextReminder(
             when=format_instant(coming[0].wake_at, zone),
