@@ -211,7 +211,7 @@ async def test_damaged_page_is_found_and_reported(path: Path) -> None:
         before = len(run.stage.lines())
         await run.look()
 
-        assert [one["table"] for one in run.facts("ledger.damaged")] == ["history"]
+        assert [one["table"] for one in run.facts("ledger.damaged")] == ["history", ""]
         assert len(findings) == 1
         assert findings[0].startswith("damaged: pages of the table history are damaged: ")
         assert is_well
