@@ -160,7 +160,7 @@ def test_secret_is_made_and_dropped_by_command(tmp_path: Path) -> None:
     assert made.lines[0].startswith("alertd_")
     assert listed.lines == ["team-calendar  feed"]
     assert dropped.code == 0
-    assert file.read_text() == ""
+    assert file.read_text() == "# nobody\n"
 
 
 async def test_configuration_in_force_counts(stage: Stage) -> None:
