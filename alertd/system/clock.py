@@ -57,7 +57,7 @@ class _Timex(ctypes.Structure):
     )
 
 
-def read_synchronised(timesyncd: Path = TIMESYNCD) -> bool | None:
+def read_synchronised(timesyncd: Path = TIMESYNCD, *, at_s: float | None = None) -> bool | None:
     """Return whether the machine's time is synchronised (by NTP or PTP).
 
     The kernel knows. It forgets when somebody sets the clock, and the daemon that keeps the time tells it
@@ -66,6 +66,7 @@ def read_synchronised(timesyncd: Path = TIMESYNCD) -> bool | None:
 
     Args:
         timesyncd: the folder of systemd-timesyncd.
+        at_s: the time that this process goes by, in seconds since 1970; None: that of the system.
 
     Returns:
         None if neither can say, or if the kernel shows another time than this process goes by.
@@ -74,7 +75,7 @@ def read_synchronised(timesyncd: Path = TIMESYNCD) -> bool | None:
     kernel = _Timex()
     if adjtimex is None or adjtimex(ctypes.byref(kernel)) < 0:
         return read_timesyncd(timesyncd)
-    if abs(kernel.seconds - time.time()) > _KERNEL_AGREES_S:
+    if abs(kernel.seconds - (time.time() if at_s is None else at_s)) > _KERNEL_AGREES_S:
         return None
     return not kernel.status & _UNSYNCHRONISED
 
