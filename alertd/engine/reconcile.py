@@ -121,9 +121,10 @@ async def reconcile(
         LedgerError: the ledger cannot be read or written.
         ValueError: ``definitions.config`` is None.
     """
-    current = _start(
-        definitions,
-        now,
+    current = ReconcilePass(
+        config=_find_config(definitions),
+        now=now,
+        report=Report(),
         reconsider=reconsider,
         in_doubt=in_doubt,
         elsewhere=elsewhere,
@@ -176,10 +177,10 @@ async def reconcile_dependents(
         changed: the full ids of the milestones whose done dates have changed.
         done: all local done dates by full id.
     """
-    current = _start(
-        definitions,
-        now,
-        reconsider=False,
+    current = ReconcilePass(
+        config=_find_config(definitions),
+        now=now,
+        report=Report(),
         in_doubt=in_doubt,
         elsewhere=elsewhere,
         term=term,
@@ -208,28 +209,10 @@ async def reconcile_dependents(
     return current.report
 
 
-def _start(
-    definitions: Definitions,
-    now: datetime,
-    *,
-    reconsider: bool,
-    in_doubt: bool,
-    elsewhere: Set[str],
-    term: Callable[[], Awaitable[int]] | None,
-    give_way: Callable[[], Awaitable[None]],
-) -> ReconcilePass:
+def _find_config(definitions: Definitions) -> Config:
     if definitions.config is None:
         raise ValueError("nothing can be reconciled without a configuration")
-    return ReconcilePass(
-        config=definitions.config,
-        now=now,
-        report=Report(),
-        reconsider=reconsider,
-        in_doubt=in_doubt,
-        elsewhere=elsewhere,
-        term=term,
-        give_way=give_way,
-    )
+    return definitions.config
 
 
 async def _reconcile_digests(ledger: PlanningLedger, current: ReconcilePass) -> None:

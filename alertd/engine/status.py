@@ -290,12 +290,8 @@ class StatusReporter:
         deps = self._deps
         nodes, now = await deps.ledger.read_nodes(), deps.clock.now()
         found = find_differences(nodes, now)
-        self.elsewhere = frozenset(
-            receiver
-            for node in find_live(nodes, now)
-            if node.node != deps.node and node.config_id != self.fingerprint
-            for receiver in node.receivers
-        )
+        others = (node for node in nodes if node.config_id != self.fingerprint)
+        self.elsewhere = find_receivers_elsewhere(others, now, deps.node)
         for difference in found:
             if difference not in self.differences:
                 deps.log.warning(Event.NODES_DIFFERED, what=difference.what, nodes=str(difference))
