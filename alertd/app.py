@@ -167,8 +167,8 @@ def make_notifiers(
 ) -> dict[str, Notifier]:
     """Make every notifier of a configuration, by channel, ``receiver/notifier``, without I/O.
 
-    In place of one that cannot be made there is an :class:`alertd.notify.unmade.Unmade`, so that the others
-    are used. From now on ``http`` applies the configuration's ``network``.
+    An :class:`alertd.notify.unmade.Unmade` stands for a notifier that cannot be made, so that the other
+    notifiers are used. From now on ``http`` applies the configuration's ``network``.
 
     Args:
         secret: reads the secret file that an option names; by default, each time from the file.
@@ -227,7 +227,7 @@ class AccessFiles:
         from alertd.system.secrets import file_paths, secret_files
         from alertd.web.server.credentials import CredentialFiles
 
-        # A thread of its own, since the other may be busy with thousands of definitions.
+        # These files have their own thread, since the thread of the definitions may be busy with thousands.
         self.kept = KeptFiles(log, FileThread())
         self.find = file_paths(settings.config, os.environ)
         self._read_secret = secret_files(settings.config, os.environ)

@@ -76,7 +76,7 @@ async def _read_health(settings: Settings, within_s: float = READ_WITHIN_S) -> H
     from alertd.engine.control import ask_status
     from alertd.errors import LedgerError, LedgerUnavailable
 
-    # The daemon is asked first: what it knows of itself, the ledger may not hold.
+    # Ask the daemon first, because it may know more about itself than it could write into the ledger.
     answers = ask_status(settings.control_path(), within_s=ANSWER_WITHIN_S)
     limit = asyncio.timeout(within_s)
     try:

@@ -70,7 +70,7 @@ Outcome = Sent | Retry | Rejected
 def check_outcome(outcome: object) -> Outcome:
     """Return what a notifier returned, if it is an outcome that every ledger can hold.
 
-    Outcomes are settled in groups, so one that could not be written would hold up the others. Characters that
+    Outcomes are settled in groups, so an outcome that cannot be written holds up its group. Characters that
     a database refuses are replaced, since a text may come from the receiver: NUL, and halves of a surrogate
     pair.
 

@@ -20,7 +20,7 @@ MAX_NAMED = 3
 class Unreadable:
     """A row that is set apart, because this node cannot read it.
 
-    The row stays in the ledger as it is. What hangs on it waits, and goes on when the row can be read again.
+    The row stays in the ledger as it is. Work that needs the row waits until the row can be read again.
 
     Attributes:
         table: the table of the row.

@@ -167,9 +167,9 @@ class Waiting:
             paused.
         lease: the latest end of a lease on a ready delivery.
         lost: the ready deliveries whose last lease was lost, by id: how many leases in a row each has lost,
-            at most :data:`MAX_LOST_SHOWN` of them, those with the most first.
-        strays: what waits for receivers that nobody knows, by the name of the receiver. It is not part of
-            ``undecided`` and ``untaken``.
+            at most :data:`MAX_LOST_SHOWN` deliveries, sorted by that number in descending order.
+        strays: the work for receivers that no node knows, sorted by receiver. ``undecided`` and ``untaken``
+            do not cover this work.
     """
 
     undecided: datetime | None = None
@@ -184,7 +184,7 @@ class Audit:
     """The result of an audit.
 
     Attributes:
-        strays: what waits for receivers that no node knows.
+        strays: the work for receivers that no node knows.
     """
 
     at: datetime
@@ -418,7 +418,7 @@ def find_unscheduled(  # noqa: PLR0917  the plan and the ledger
 
     Args:
         missing: keys that :func:`list_expected` lists and the ledger does not have. The other arguments are
-            those that it got.
+            those of :func:`list_expected`.
         records: the records of the milestones and instances, by full id.
     """
     asked, since, until = set(missing), now - min(behind, AHEAD), now + AHEAD

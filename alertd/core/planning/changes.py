@@ -56,7 +56,7 @@ def make_move_news(
     near = told or waiting or _is_within_horizon(record.milestone, after.milestone, now)
     if not near:
         return News(called_off=called_off)
-    # Only the files of another node tell whether an unknown receiver is still to get what waits for it.
+    # Only another node's files tell whether an unknown receiver is still to get the news that waits for it.
     unknown = {reminder.receiver for reminder in waiting} - config.receivers.keys()
     made = []
     for receiver, group in _list_news_receivers(after.milestone, Cause.MOVED, told | unknown, config):
