@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent, check_outcome
+from alertd.core.ledger.records import Lease, Record
 from alertd.core.message.message import Message
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.reason import DeliveryFailed
@@ -225,8 +226,8 @@ async def test_reminder_that_stays_undecided_is_told_and_lasting(ledger: SqlLedg
         assert len(stage.lines()) == 2
 
 
-async def test_item_that_cannot_be_composed_leaves_its_message(ledger: SqlLedger) -> None:
-    """The rest of a grouped message is sent, and the item waits in a delivery of its own, with its reason."""
+async def leased_with_a_broken_item(ledger: SqlLedger) -> tuple[Scene, Lease, Record]:
+    """A message of two milestones that is leased, and the record of one that cannot be composed."""
     scene = Scene(ledger, at="2026-09-20")
     scene.define(a_milestone(M, A), a_milestone(OTHER, A))
     await scene.reconcile()
@@ -237,7 +238,12 @@ async def test_item_that_cannot_be_composed_leaves_its_message(ledger: SqlLedger
     (lease,) = await scene.lease()
     record = lease.records[M]
     broken = replace(record, milestone=replace(record.milestone, claims=None))  # type: ignore[arg-type]
-    lease = replace(lease, records={**lease.records, M: broken})
+    return scene, replace(lease, records={**lease.records, M: broken}), broken
+
+
+async def test_item_that_cannot_be_composed_leaves_its_message(ledger: SqlLedger) -> None:
+    """The rest of a grouped message is sent, and the item waits in a delivery of its own, with its reason."""
+    scene, lease, broken = await leased_with_a_broken_item(ledger)
 
     settlement = await scene.deliver(lease)
     await ledger.settle([settlement])
@@ -258,19 +264,10 @@ async def test_item_that_cannot_be_composed_leaves_its_message(ledger: SqlLedger
 
 async def test_item_of_a_message_that_is_tried_again_gets_no_delivery_of_its_own(ledger: SqlLedger) -> None:
     """If the item can be composed at the next attempt, it is sent once."""
-    scene = Scene(ledger, at="2026-09-20")
-    scene.define(a_milestone(M, A), a_milestone(OTHER, A))
-    await scene.reconcile()
-    await scene.turn()
-    scene.log.clear()
-    scene.clock.advance(when("2026-09-23T09:00"))
-    await scene.binder().bind(scene.now)
-    (lease,) = await scene.lease()
-    record = lease.records[M]
-    broken = replace(record, milestone=replace(record.milestone, claims=None))  # type: ignore[arg-type]
+    scene, lease, _ = await leased_with_a_broken_item(ledger)
     scene.recorder().answers = [Retry(reason="no")]
 
-    await ledger.settle([await scene.deliver(replace(lease, records={**lease.records, M: broken}))])
+    await ledger.settle([await scene.deliver(lease)])
     scene.log.clear()
     scene.clock.advance(when("2026-09-23T12:00"))
     await scene.turn()
