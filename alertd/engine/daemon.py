@@ -40,6 +40,7 @@ from alertd.engine.leader import LeaderLease
 from alertd.engine.ledger_watch import FileWatch, PageCheck
 from alertd.engine.links import LinkMaker
 from alertd.engine.liveness import Liveness, Watch
+from alertd.engine.loop_lag import LoopLag
 from alertd.engine.planner import Planner
 from alertd.engine.reload import Reloader, ReloadRequests
 from alertd.engine.rows_apart import RowsApart
@@ -64,12 +65,14 @@ class Daemon:
 
     def __init__(self, deps: Dependencies) -> None:
         self._clock = LedgerClock(deps.clock, deps.log, deps.asleep, deps.is_synchronised)
+        self._lag = LoopLag(deps.clock, deps.observer)
         self._monitor = ClockMonitor(
             deps.clock,
             deps.log,
             deps.asleep,
             on_step=self._on_clock_step,
             on_compared=self._review_clock,
+            on_woken=self._lag.note,
         )
         self._links = LinkMaker(deps.links, deps.log)
         self._deps = deps = replace(deps, clock=self._clock, links=self._links.make)
@@ -129,7 +132,7 @@ class Daemon:
         self._liveness = Liveness(deps.clock)
         self._watch = Watch(
             deps.clock,
-            find=self._liveness.findings,
+            find=lambda: (*self._liveness.findings(), *self._lag.findings()),
             has_stalled=self._monitor.has_stalled_since,
             tell=self._tell_current,
         )
@@ -139,6 +142,7 @@ class Daemon:
             apart=self._apart,
             clock=self._clock,
             file=self._file,
+            lag=self._lag,
             links=self._links,
             liveness=self._liveness,
             pages=self._pages,
@@ -323,6 +327,7 @@ class Daemon:
             self._give_up_ledger("it has not answered while alertd was ending")
             unsettled = self._sender.unsettled
         self._monitor.stop()
+        self._lag.stop()
         if not self.hung:
             # Saving a ledger whose file was taken away takes as long as that needs.
             self.displaced |= await self._file.conclude()
