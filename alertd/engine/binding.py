@@ -23,7 +23,7 @@ from alertd.engine.notices import report_unknown
 from alertd.errors import LedgerRefused
 from alertd.ports import ReminderQueue
 
-BIND_LIMIT = 500
+BIND_LIMIT = 100
 """How many sets of reminders one transaction decides about. A set has one milestone and one receiver."""
 
 REFUSED_AGAIN = timedelta(minutes=1)
@@ -70,6 +70,7 @@ class Binder:
         self._passed_at: datetime | None = None
         self._parted_at: datetime | None = None
         self._unknown: frozenset[str] = frozenset()
+        self._crowded: frozenset[str] = frozenset()
 
     @property
     def digest_keys(self) -> frozenset[str]:
@@ -105,9 +106,11 @@ class Binder:
         if await self._schedule_missed(due, now):
             return BindResult(more=True)
         sets = _part(due)
+        is_full = len(sets) >= BIND_LIMIT
+        self._crowded = frozenset(receiver for _, receiver in sets) if is_full else frozenset()
         bound = await self._bind_sets(sets, now, self._make_rules())
         self._passed |= bound.undecided
-        if bound.more or len(sets) >= BIND_LIMIT:
+        if bound.more or is_full:
             return replace(bound, more=True)
         self.undecidable, self._passed = frozenset(self._passed), set()
         if not bound.verdicts:
@@ -115,6 +118,30 @@ class Binder:
             bound = replace(strays, failed={**bound.failed, **strays.failed})
         if not self._has_parted(now):
             self._parted_at = now
+        return bound
+
+    async def bind_others(self, now: datetime) -> BindResult:
+        """Decide about what is due for receivers of which the last call of :meth:`bind` found nothing.
+
+        If very many reminders are due for some receivers, :meth:`bind` needs many calls. Between two of them,
+        this sees to the others, so that a crowd for one receiver does not make another wait.
+
+        Raises:
+            LedgerError: the ledger cannot be used; nothing is bound.
+        """
+        if not self._crowded:
+            return BindResult()
+        besides = self._unknown | self._crowded
+        skip = sum(receiver not in besides for _, receiver in self._passed)
+        due = [
+            (owed, record)
+            for owed, record in await self._ledger.find_due(now, BIND_LIMIT, besides, skip)
+            if owed.receiver in self._config.receivers
+        ]
+        if not due or await self._schedule_missed(due, now):
+            return BindResult()
+        bound = await self._bind_sets(_part(due), now, self._make_rules())
+        self._passed |= bound.undecided
         return bound
 
     async def _bind_sets(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta
 
-from alertd.engine.binding import name_sets
+from alertd.engine.binding import BindResult, name_sets
 from alertd.engine.deps import Dependencies
 from alertd.engine.ledger_watch import PageCheck
 from alertd.engine.liveness import Liveness
@@ -69,13 +69,22 @@ class Turns:
         while more:
             bound = await attempt(active.binder.bind(now, known), None)
             more = bound is not None and bound.more
-            if bound is not None:
-                log_bound(self._deps.log, bound)
-                if bound.failed:
-                    told = self._status.tell_undecidable(active.config, name_sets(bound.failed))
-                    await attempt(told, None)
-        await attempt(self._sender.start(active.dispatcher, known), None)
+            await self._report(bound)
+            if more:
+                await self._report(await attempt(active.binder.bind_others(self._deps.clock.now()), None))
+            # What was decided about goes out before more is decided about.
+            await attempt(self._sender.start(active.dispatcher, known), None)
         return await attempt(self.find_next(now), now + DAMAGED_AGAIN)
+
+    async def _report(self, bound: BindResult | None) -> None:
+        """Log what was decided, and tell the operator what could not be decided."""
+        if bound is None:
+            return
+        log_bound(self._deps.log, bound)
+        if bound.failed:
+            config = self._reloader.active.config
+            told = self._status.tell_undecidable(config, name_sets(bound.failed))
+            await self._pages.attempt(told, None)
 
     async def give_way(self) -> None:
         """Let other tasks run, and send what is due, if a chore has worked for a while.

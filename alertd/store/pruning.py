@@ -1,73 +1,127 @@
-"""Delete milestones, repeats and notices that are no longer needed, a bounded number at a time."""
+"""Find milestones, repeats and notices that are no longer needed, and delete them, a few at a time.
+
+What is old is found by reading, which may take long and holds up nothing. Before a row is deleted, the same
+conditions are checked again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, func, select, text
 
 from alertd.core.milestones.occurrence import Cause
 from alertd.ports import KEPT_REPEATS
-from alertd.store import rows, schema
+from alertd.store import schema
 from alertd.store.database.dialect import lock_rows
 
 _milestone, _owed, _delivery = schema.milestone, schema.owed, schema.delivery
 _member, _attempt, _history = schema.member, schema.attempt, schema.history
 
 
-def prune(connection: Connection, before: datetime, limit: int) -> Mapping[str, int]:
-    """Delete at most ``limit`` milestones, repeats and notices; see :meth:`alertd.ports.Prunable.prune`.
+NOTHING: Mapping[str, int] = MappingProxyType({"milestones": 0, "reminders": 0, "deliveries": 0})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Old:
+    """What can probably be deleted: ids of milestones, keys of reminders, and ids of notices."""
+
+    milestones: Sequence[str] = ()
+    repeats: Sequence[str] = ()
+    notices: Sequence[str] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.milestones or self.repeats or self.notices)
+
+    def split(self, limit: int) -> tuple[Old, Old]:
+        """Return at most ``limit`` of each kind, and the rest."""
+        first = Old(
+            milestones=self.milestones[:limit], repeats=self.repeats[:limit], notices=self.notices[:limit]
+        )
+        rest = Old(
+            milestones=self.milestones[limit:], repeats=self.repeats[limit:], notices=self.notices[limit:]
+        )
+        return first, rest
+
+
+def find_old(connection: Connection, at: int, limit: int) -> Old:
+    """Find at most ``limit`` milestones, repeats and notices that can be deleted. This may read every row."""
+    over = select(_milestone.c.id).where(_is_over(at)).order_by(_milestone.c.id).limit(limit)
+    return Old(
+        milestones=[*connection.scalars(over)],
+        repeats=_find_old_repeats(connection, at, limit),
+        notices=[*connection.scalars(_select_old_notices(at).order_by(_delivery.c.id).limit(limit))],
+    )
+
+
+def delete_old(connection: Connection, old: Old, at: int) -> Mapping[str, int]:
+    """Delete what was found, if it can still be deleted; see :meth:`alertd.ports.Prunable.prune`.
 
     Returns:
         The number of deleted rows: ``milestones``, ``reminders`` and ``deliveries``.
     """
-    at = rows.to_micros(before)
-    names = connection.scalars(
-        select(_milestone.c.id).where(_is_over(at)).order_by(_milestone.c.id).limit(limit)
-    )
-    gone = list(names)
-    emptied: list[str] = []
-    if gone:
-        lock_rows(connection, _milestone.c.id, gone)
-        keys = select(_owed.c.key).where(_owed.c.milestone.in_(gone))
-        emptied = list(
-            connection.scalars(select(_member.c.delivery).where(_member.c.key.in_(keys)).distinct())
-        )
-        connection.execute(delete(_member).where(_member.c.key.in_(keys)))
-        connection.execute(delete(_owed).where(_owed.c.milestone.in_(gone)))
-        connection.execute(delete(_history).where(_history.c.milestone.in_(gone)))
-        connection.execute(delete(schema.remembered).where(schema.remembered.c.milestone.in_(gone)))
-        connection.execute(delete(_milestone).where(_milestone.c.id.in_(gone)))
-    repeats = _find_old_repeats(connection, at, limit)
+    gone, emptied = _delete_milestones(connection, old.milestones, at) if old.milestones else (0, [])
+    repeats: list[str] = []
+    if old.repeats:
+        lock_rows(connection, _owed.c.key, old.repeats)
+        # A repeat may be pending again by now, since an old date has returned.
+        still = select(_owed.c.key).where(_owed.c.key.in_(old.repeats), *_is_old_repeat(at))
+        repeats = [*connection.scalars(still)]
     if repeats:
         of_them = select(_member.c.delivery).where(_member.c.key.in_(repeats)).distinct()
         emptied += connection.scalars(of_them)
         connection.execute(delete(_member).where(_member.c.key.in_(repeats)))
         connection.execute(delete(_owed).where(_owed.c.key.in_(repeats)))
-    notices = _select_old_notices(at).order_by(_delivery.c.id).limit(limit)
-    old = [*_filter_empty(connection, emptied), *connection.scalars(notices)]
-    if old:
-        connection.execute(delete(_attempt).where(_attempt.c.delivery.in_(old)))
-        connection.execute(delete(_delivery).where(_delivery.c.id.in_(old)))
-    return {"milestones": len(gone), "reminders": len(repeats), "deliveries": len(old)}
+    notices: list[str] = []
+    if old.notices:
+        notices = [*connection.scalars(_select_old_notices(at).where(_delivery.c.id.in_(old.notices)))]
+    ended = [*_filter_empty(connection, emptied), *notices]
+    if ended:
+        connection.execute(delete(_attempt).where(_attempt.c.delivery.in_(ended)))
+        connection.execute(delete(_delivery).where(_delivery.c.id.in_(ended)))
+    return {"milestones": gone, "reminders": len(repeats), "deliveries": len(ended)}
+
+
+def _delete_milestones(connection: Connection, names: Sequence[str], at: int) -> tuple[int, list[str]]:
+    """Delete milestones that are still over. Returns how many, and the deliveries that carried them."""
+    lock_rows(connection, _milestone.c.id, names)
+    gone = [*connection.scalars(select(_milestone.c.id).where(_milestone.c.id.in_(names), _is_over(at)))]
+    if not gone:
+        return 0, []
+    keys = select(_owed.c.key).where(_owed.c.milestone.in_(gone))
+    emptied = connection.scalars(select(_member.c.delivery).where(_member.c.key.in_(keys)).distinct())
+    carried = [*emptied]
+    connection.execute(delete(_member).where(_member.c.key.in_(keys)))
+    connection.execute(delete(_owed).where(_owed.c.milestone.in_(gone)))
+    connection.execute(delete(_history).where(_history.c.milestone.in_(gone)))
+    connection.execute(delete(schema.remembered).where(schema.remembered.c.milestone.in_(gone)))
+    connection.execute(delete(_milestone).where(_milestone.c.id.in_(gone)))
+    return len(gone), carried
+
+
+def _is_old_repeat(at: int) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions that a repeat was due before ``at``, and nothing of it waits or is being sent."""
+    on_its_way = (
+        select(_member.c.key).join(_delivery, _delivery.c.id == _member.c.delivery).where(schema.IS_READY)
+    )
+    return (
+        _owed.c.cause == Cause.OVERDUE.value,
+        _owed.c.at < at,
+        _owed.c.state != text("'pending'"),
+        _owed.c.key.not_in(on_its_way),
+    )
 
 
 def _find_old_repeats(connection: Connection, at: int, limit: int) -> list[str]:
-    """Find repeats of `then_every` that can be deleted, at most ``limit``, and lock them.
+    """Find repeats of `then_every` that can be deleted, at most ``limit``.
 
     The first overdue reminders of a window may be steps of its policy, which would be planned again. Of the
     others, the latest is kept.
     """
     name = _owed.c.milestone, _owed.c.receiver, _owed.c.window_id
-    is_old = (
-        _owed.c.cause == Cause.OVERDUE.value,
-        _owed.c.at < at,
-        _owed.c.state != text("'pending'"),
-        _owed.c.key.not_in(
-            select(_member.c.key).join(_delivery, _delivery.c.id == _member.c.delivery).where(schema.IS_READY)
-        ),
-    )
+    is_old = _is_old_repeat(at)
     # The index answers this part alone, so that the rows which are not old are not read.
     with_many = (
         select(_owed.c.milestone, _owed.c.receiver)
@@ -94,10 +148,7 @@ def _find_old_repeats(connection: Connection, at: int, limit: int) -> list[str]:
         found += [*connection.scalars(ladder.offset(KEPT_REPEATS - 1).limit(limit + 1))][:-1]
         if len(found) >= limit:
             break
-    found = found[:limit]
-    if found:
-        lock_rows(connection, _owed.c.key, found)
-    return found
+    return found[:limit]
 
 
 def _is_over(at: int) -> ColumnElement[bool]:

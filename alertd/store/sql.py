@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
 
 from alertd.core.ledger.records import Known, Lease
+from alertd.core.ledger.unreadable import Unreadable
 from alertd.core.planning.audit import Waiting
 from alertd.ports import Changes, LostLeases
 from alertd.store import (
@@ -35,6 +37,9 @@ from alertd.store.database.dialect import notify_others, read_clock, read_size
 from alertd.store.database.upgrade import hold_schema
 from alertd.store.ledger_file import SqliteLedgerFile
 
+FOUND_AT_ONCE = 5_000
+"""How many milestones, repeats and notices are found at once, to be deleted in many small transactions."""
+
 P = ParamSpec("P")
 T = TypeVar("T")
 Work = Callable[Concatenate[Connection, P], T]
@@ -46,6 +51,15 @@ def _reads(work: Work[P, T]) -> Method[P, T]:
 
     async def method(ledger: SqlLedger, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await ledger.read(lambda connection: work(connection, *args, **kwargs))
+
+    return method
+
+
+def _reads_aside(work: Work[P, T]) -> Method[P, T]:
+    """Return a method that does the same beside other calls, since it may take long."""
+
+    async def method(ledger: SqlLedger, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await ledger.read_aside(lambda connection: work(connection, *args, **kwargs))
 
     return method
 
@@ -77,6 +91,7 @@ class SqlLedger:
         database.add_options(**{quarantine.OPTION: quarantine.Quarantine()})
         self._database = database
         self._keeps_time = database.is_shared if keeps_time is None else keeps_time
+        self._old = pruning.Old()
 
     # PlanningLedger
     read_timelines = _reads(reading.read_timelines)
@@ -108,21 +123,19 @@ class SqlLedger:
 
     # LedgerReader
     read_record = _reads(reading.read_record)
-    read_records = _reads(reading.read_records)
-    read_records_by_id = _reads(reading.read_records_by_id)
-    read_owed = _reads(reading.read_owed)
+    read_records = _reads_aside(reading.read_records)
+    read_records_by_id = _reads_aside(reading.read_records_by_id)
+    read_owed = _reads_aside(reading.read_owed)
     read_upcoming = _reads(reading.read_upcoming)
-    find_deliveries = _reads(reading.find_deliveries)
-    read_activity = _reads(reading.read_activity)
-    read_history = _reads(reading.read_history)
-    read_last_moves = _reads(reading.read_last_moves)
-    count_rows = _reads(reading.count_rows)
+    find_deliveries = _reads_aside(reading.find_deliveries)
+    read_activity = _reads_aside(reading.read_activity)
+    read_history = _reads_aside(reading.read_history)
+    read_last_moves = _reads_aside(reading.read_last_moves)
+    count_rows = _reads_aside(reading.count_rows)
     find_known = _reads(reading.find_known)
     read_size = _reads(read_size)
-    find_unreadable = _reads(quarantine.inspect)
 
     # Upkeep
-    prune = _writes(pruning.prune)
     repair = _writes(repairing.repair)
     ensure_shared_secret = _writes(acting.ensure_shared_secret)
     keep_config = _writes(acting.keep_config)
@@ -192,7 +205,27 @@ class SqlLedger:
         def work(connection: Connection) -> Waiting:
             return waiting.find_waiting(connection, now, self._read_time(connection, now), shut, known)
 
-        return await self.read(work)
+        return await self.read_aside(work)
+
+    async def find_unreadable(self, limit: int) -> Sequence[Unreadable]:
+        read = self.read_aside if limit else self.read
+        return await read(lambda connection: quarantine.inspect(connection, limit))
+
+    async def prune(self, before: datetime, limit: int) -> Mapping[str, int]:
+        # Finding what is old takes long, and deleting it must not. So nothing waits while it is found.
+        at = rows.to_micros(before)
+        while old := await self._find_old(at):
+            batch, self._old = old.split(limit)
+            deleted = await self.write(partial(pruning.delete_old, old=batch, at=at))
+            if any(deleted.values()):
+                return deleted
+        return pruning.NOTHING
+
+    async def _find_old(self, at: int) -> pruning.Old:
+        """Return what was found and is left, or what is found now."""
+        if self._old:
+            return self._old
+        return await self.read_aside(partial(pruning.find_old, at=at, limit=FOUND_AT_ONCE))
 
     async def read_time(self) -> datetime | None:
         return rows.from_micros(await self.read(read_clock)) if self._keeps_time else None
@@ -218,6 +251,10 @@ class SqlLedger:
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run ``work`` in a transaction that only reads."""
         return await self._database.read(work)
+
+    async def read_aside(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work`` in a transaction that only reads, beside other calls."""
+        return await self._database.read_aside(work)
 
     async def write(self, work: Callable[[Connection], T], *, announce: bool = False) -> T:
         """Run ``work`` in a transaction that writes.

@@ -72,6 +72,8 @@ class Database:
         limit_s: the time limit of each call, in seconds.
         close_limit_s: the time limit of :meth:`close`, in seconds.
         file: the file of a SQLite database; None where alertd has no file.
+        aside: the engine for long reads, if a long read would hold up everything else: with SQLite, all other
+            calls share one connection and one thread. None where several calls run at the same time.
     """
 
     reader: Engine
@@ -83,9 +85,11 @@ class Database:
     limit_s: float = CALL_LIMIT_S
     close_limit_s: float = CLOSE_LIMIT_S
     file: OpenFile | None = None
+    aside: Engine | None = None
 
     def __post_init__(self) -> None:
         self._pool = WorkerThreads("alertd-ledger", self.threads)
+        self._pool_aside = WorkerThreads("alertd-reads") if self.aside is not None else self._pool
         self._busy: dict[int, int] = {}
         self._lock = threading.Lock()
         self._closed = False
@@ -94,6 +98,8 @@ class Database:
         """Give each connection these execution options, for the work that runs on it."""
         self.reader = self.reader.execution_options(**options)
         self.writer = self.writer.execution_options(**options)
+        if self.aside is not None:
+            self.aside = self.aside.execution_options(**options)
 
     async def read(self, work: Callable[[Connection], T], *, limit_s: float | None = None) -> T:
         """Run ``work`` in a transaction that reads one snapshot, and return its result.
@@ -105,6 +111,15 @@ class Database:
             LedgerError: the database reported an error, or did not answer within the limit.
         """
         return await self.run_in_thread(lambda: self._run_in_transaction(self.reader, work), limit_s=limit_s)
+
+    async def read_aside(self, work: Callable[[Connection], T]) -> T:
+        """Do the same as :meth:`read`, beside other calls if it is long. It sees what they have committed.
+
+        Raises:
+            LedgerError: the database reported an error, or did not answer within the limit.
+        """
+        engine = self.reader if self.aside is None else self.aside
+        return await self._run(self._pool_aside, lambda: self._run_in_transaction(engine, work), self.limit_s)
 
     async def write(self, work: Callable[[Connection], T], *, limit_s: float | None = None) -> T:
         """Run ``work`` in a transaction that writes, and return its result once the commit is on disk.
@@ -126,12 +141,14 @@ class Database:
         Raises:
             LedgerUnavailable: the database is closed, or ``work`` took longer than the limit.
         """
+        return await self._run(self._pool, work, self.limit_s if limit_s is None else limit_s)
+
+    async def _run(self, pool: WorkerThreads, work: Callable[[], T], limit_s: float) -> T:
         if self._closed:
             raise LedgerUnavailable(f"{self.where} is closed")
-        limit_s = self.limit_s if limit_s is None else limit_s
         try:
             async with asyncio.timeout(limit_s):
-                return await asyncio.wrap_future(self._pool.submit(work))
+                return await asyncio.wrap_future(pool.submit(work))
         except TimeoutError as error:
             self._break_off_all()
             raise LedgerUnavailable(f"{self.where} has not answered for {limit_s:g} s") from error
@@ -147,11 +164,14 @@ class Database:
         self._closed = True
         if self.listener is not None:
             self.listener.close()
-        disposed = self._pool.submit(self._dispose)
+        disposed = [self._pool.submit(self._dispose)]
         self._pool.end()
+        if self.aside is not None:
+            disposed.append(self._pool_aside.submit(self.aside.dispose))
+            self._pool_aside.end()
         try:
             async with asyncio.timeout(self.close_limit_s):
-                await asyncio.wrap_future(disposed)
+                await asyncio.gather(*map(asyncio.wrap_future, disposed))
         except TimeoutError as error:
             self._break_off_all()
             raise LedgerUnavailable(f"{self.where} cannot be closed: it does not answer") from error

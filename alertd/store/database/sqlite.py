@@ -1,6 +1,7 @@
-"""Open a SQLite database with one connection to its file.
+"""Open a SQLite database with one connection to its file, and one more for long reads.
 
-Rules for the connection:
+With the write-ahead log, a read on the second connection and the transactions on the first do not wait for
+each other. Rules for the connections:
 
 - A transaction that writes starts with ``begin immediate``. It takes the write lock at once, so it cannot
   fail halfway because of another writer (SQLite, "Transactions").
@@ -17,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, StaticPool, create_engine, event
+from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
 from sqlalchemy.engine import URL
 
 from alertd.errors import LedgerUnavailable
@@ -51,8 +52,32 @@ async def open_sqlite(url: URL, busy_timeout_s: float, *, create: bool) -> Datab
 
 
 def create_sqlite_database(url: URL, where: str, folder: str, busy_timeout_s: float) -> Database:
-    """Return a database with one connection, which belongs to one thread."""
+    """Return a database with one connection, which belongs to one thread, and one for long reads.
+
+    A database in memory belongs to its connection, so it has no other.
+    """
     file = OpenFile(Path(where)) if folder else None
+    engine = _create_engine(url, where, folder, busy_timeout_s, file)
+    writer = engine.execution_options(alertd_writes=True)
+    aside = None
+    if file is not None:
+        aside = _create_engine(url, where, folder, busy_timeout_s, None)
+
+        @event.listens_for(engine, "connect")
+        def _connect_aside(_connection: Any, _record: Any) -> None:
+            # At once, so that both connections have the same file, also if it is replaced later.
+            aside.connect().close()
+
+    return Database(reader=engine, writer=writer, where=where, file=file, aside=aside)
+
+
+def _create_engine(url: URL, where: str, folder: str, busy_timeout_s: float, file: OpenFile | None) -> Engine:
+    """Return an engine with one connection.
+
+    Args:
+        folder: the folder of the file; "" for a database in memory.
+        file: is told which file was opened; None: nothing is.
+    """
     # hide_parameters keeps the written values out of error messages.
     engine = create_engine(url, poolclass=StaticPool, hide_parameters=True)
 
@@ -60,9 +85,10 @@ def create_sqlite_database(url: URL, where: str, folder: str, busy_timeout_s: fl
     def _connect(_dialect: Any, _record: Any, _args: Any, _options: Any) -> Any:
         # SQLite creates a missing file by default. An empty file in the ledger's place would look like a new
         # ledger, so only _find_file creates it.
-        if file is None:
+        if not folder:
             return None
-        file.pin(("",))
+        if file is not None:
+            file.pin(("",))
         address = f"{Path(where).absolute().as_uri()}?mode=rw"
         return sqlite3.connect(address, uri=True, check_same_thread=False)
 
@@ -87,8 +113,7 @@ def create_sqlite_database(url: URL, where: str, folder: str, busy_timeout_s: fl
         writes = connection.get_execution_options().get("alertd_writes")
         connection.exec_driver_sql("begin immediate" if writes else "begin")
 
-    writer = engine.execution_options(alertd_writes=True)
-    return Database(reader=engine, writer=writer, where=where, file=file)
+    return engine
 
 
 def _find_file(path: Path, *, create: bool) -> None:
