@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from alertd.core.config import Config
@@ -17,13 +17,14 @@ from alertd.engine.leader import LeaderLease
 from alertd.engine.ledger_watch import FileWatch, PageCheck
 from alertd.engine.notices import report_unknown
 from alertd.engine.planner import Planner
-from alertd.engine.prune import LIMIT as PRUNE_LIMIT
+from alertd.engine.prune import PrunePace
 from alertd.engine.reload import Reloader
 from alertd.engine.rows_apart import RowsApart
 from alertd.engine.self_audit import SelfAudit
 from alertd.engine.sender import Sender
 from alertd.engine.status import StatusReporter
 from alertd.engine.timer import Chore, Timer
+from alertd.engine.turns import Turns
 from alertd.errors import LedgerError
 from alertd.ports import Changes
 from alertd.system.telemetry import Event
@@ -43,6 +44,7 @@ class Chores:
 
     Attributes:
         undone: files were read that could not be put in force, because pages that it needs are damaged.
+        pace: how much one transaction of a prune deletes.
     """
 
     deps: Dependencies
@@ -58,7 +60,9 @@ class Chores:
     sender: Sender
     status: StatusReporter
     timer: Timer
+    turns: Turns
     undone: bool = False
+    pace: PrunePace = field(default_factory=PrunePace)
 
     async def do(self) -> None:
         """Do everything that is wanted but the audit, which comes after the turn.
@@ -127,7 +131,7 @@ class Chores:
                 # A node that knew more receivers has ended, or reads other files now.
                 self.timer.want(Chore.RECONCILE)
         if Chore.PRUNE in wanted and self.lease.held:
-            await self.pages.attempt(self._prune(), None)
+            await self.pages.attempt(self.turns.run_beside(self._prune()), None)
 
     def _take_over(self) -> None:
         """Have the web server try again to listen, perhaps where the previous leader did."""
@@ -156,7 +160,9 @@ class Chores:
     async def _prune(self) -> None:
         """Delete some old rows, and ask to be called again, so that due reminders do not wait for all."""
         keep = self.reloader.active.config.keep
-        deleted = await self.deps.ledger.prune(self.deps.clock.now() - keep, PRUNE_LIMIT)
+        began_s = self.deps.clock.monotonic()
+        deleted = await self.deps.ledger.prune(self.deps.clock.now() - keep, self.pace.limit)
+        self.pace.adapt(self.deps.clock.monotonic() - began_s)
         if any(deleted.values()):
             self.deps.log.info(Event.LEDGER_PRUNED, **deleted)
             self.timer.want(Chore.PRUNE)

@@ -158,6 +158,7 @@ class Daemon:
             status=self._status,
             pages=self._pages,
             liveness=self._liveness,
+            timer=self._timer,
         )
         self._chores = Chores(
             deps=deps,
@@ -173,6 +174,7 @@ class Daemon:
             sender=self._sender,
             status=self._status,
             timer=self._timer,
+            turns=self._turns,
         )
         self._stopping = False
         self.outdated = False
@@ -364,7 +366,7 @@ class Daemon:
             if Chore.AUDIT in self._timer.wanted:
                 # The audit comes after the turn, so that it finds what fell due while the daemon was off
                 # already looked at.
-                await self._chores.audit()
+                await self._turns.run_beside(self._chores.audit())
                 self._timer.wanted.discard(Chore.AUDIT)
             await self._pages.attempt(self._status.refresh(next_at), None)
         except SchemaTooNew as error:

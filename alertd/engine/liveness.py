@@ -44,11 +44,17 @@ class Liveness:
         Args:
             next_at: when something is due next (UTC); None: nothing is.
         """
-        now, now_s = self._clock.now(), self._end()
+        self._end()
         self._failing, self._reason = None, ""
+        self.note_next(next_at)
+
+    def note_next(self, next_at: datetime | None) -> None:
+        """Record that what was due is sent, and when something is due next; the look may go on."""
+        now = self._clock.now()
         # By the monotonic clock, so that nothing seems late because the wall clock was set.
         wait_s = max(0.0, (next_at - now).total_seconds()) if next_at is not None else 0.0
-        self._due = None if next_at is None else (now_s + wait_s, max(next_at, now))
+        due_s = self._clock.monotonic() + wait_s
+        self._due = None if next_at is None else (due_s, max(next_at, now))
 
     def fail_look(self, reason: str) -> None:
         """Record that a look ended because the ledger failed."""
@@ -61,10 +67,9 @@ class Liveness:
         """Record that a look ended early, because the next try is not due yet or the daemon ends."""
         self._end()
 
-    def _end(self) -> float:
+    def _end(self) -> None:
         self._looking_since = None
         self._ended_s, self._ended_at = self._clock.monotonic(), self._clock.now()
-        return self._ended_s
 
     @property
     def failing_s(self) -> float:

@@ -1,13 +1,18 @@
 """One turn after another: settle, bind, lease and send. A turn does all that can be done without waiting.
 
-Planning must not hold up sending. So a chore that takes long calls :meth:`Turns.give_way` often, and a turn
-is made in the middle of the chore when something has become due.
+Planning must not hold up sending. There are two ways for a chore that takes long:
+
+- A chore that computes calls :meth:`Turns.give_way` often, and a turn is made in the middle of the chore when
+  something has become due.
+- A chore that only waits for the ledger runs by :meth:`Turns.run_beside`, and turns are made meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine, Sequence
 from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
 from alertd.engine.binding import BindResult, name_sets
 from alertd.engine.deps import Dependencies
@@ -17,6 +22,7 @@ from alertd.engine.observer import log_bound
 from alertd.engine.reload import Reloader
 from alertd.engine.sender import Sender
 from alertd.engine.status import StatusReporter
+from alertd.engine.timer import LOOK_AGAIN_S, Timer
 
 GIVE_WAY_S = 0.02
 """How long a chore works before it lets other tasks run, and has what is due sent."""
@@ -26,6 +32,8 @@ TURN_AT_LEAST_S = 0.25
 
 DAMAGED_AGAIN = timedelta(seconds=1)
 """When to look again if the page that says what is due next is damaged."""
+
+T = TypeVar("T")
 
 
 class Turns:
@@ -45,6 +53,7 @@ class Turns:
         status: StatusReporter,
         pages: PageCheck,
         liveness: Liveness,
+        timer: Timer,
     ) -> None:
         self.looked_at = deps.clock.now()
         self.next_at: datetime | None = None
@@ -54,6 +63,8 @@ class Turns:
         self._status = status
         self._pages = pages
         self._liveness = liveness
+        self._timer = timer
+        self._beside: set[asyncio.Task[Any]] = set()
         self._gave_way_s = self._turned_s = deps.clock.monotonic()
 
     async def turn(self) -> datetime | None:
@@ -105,6 +116,34 @@ class Turns:
             self._liveness.finish_look(self.next_at)
             self._liveness.begin_look()
         self._gave_way_s = clock.monotonic()
+
+    async def run_beside(self, work: Coroutine[Any, Any, T]) -> T:
+        """Return the result of ``work``, and make a turn meanwhile whenever something has become due.
+
+        ``work`` must not change what a turn goes by, such as the configuration in force.
+        """
+        task = asyncio.create_task(work)
+        self._beside.add(task)
+        task.add_done_callback(lambda _ended: self._timer.wake())
+        try:
+            while True:
+                await self._timer.wait(self.next_at, self.looked_at, LOOK_AGAIN_S)
+                if task.done():
+                    return task.result()
+                self.next_at = await self.turn()
+                # The look is not finished: a chore that hangs is a fault, although nothing is late.
+                self._liveness.note_next(self.next_at)
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+            self._beside.discard(task)
+            if self._timer.wanted:
+                self._timer.wake()
+
+    @property
+    def tasks(self) -> Sequence[asyncio.Task[Any]]:
+        """The chores that run beside the turns."""
+        return [*self._beside]
 
     async def find_next(self, now: datetime) -> datetime | None:
         """Return when (UTC) something may be due next. It may lie in the past. None: nothing waits."""

@@ -128,7 +128,8 @@ async def test_full_disk_is_known_everywhere_within_a_minute(tmp_path: Path) -> 
     async with watching(ledger, tmp_path) as here:
         before = (here.faults, [audit.passed for audit in here.beats])
         with full_disk():
-            await here.look(Chore.LEAD)
+            # Another end of the lead has to be written.
+            await here.live_s(5)
             at_once = (here.daemon.status.ledger_failing, here.faults, here.said("STATUS")[-1])
             await here.live_s(MINUTE_S)
             await here.look(Chore.AUDIT)

@@ -72,7 +72,7 @@ class LiveDaemon(Daemon):
         self._timer.want(*map(Chore, chores))
 
     def tasks(self) -> list[asyncio.Task[None]]:
-        return list(self._sender._tasks)
+        return [*self._sender._tasks, *self._turns.tasks]
 
     @property
     def leads(self) -> bool:
