@@ -269,6 +269,20 @@ class Stage:
         }
         return {bound: count - (since or {}).get(bound, 0.0) for bound, count in found.items()}
 
+    def wait_quiet(self) -> None:
+        """Wait until nothing is on its way, so that a load is over before the next begins."""
+        until = time.monotonic() + LIMIT_S
+        query = (
+            "select (select count(*) from delivery where state = 'ready') + (select count(*) from owed "
+            "where state = 'pending' and wake_at < strftime('%s', 'now') * 1000000)"
+        )
+        while time.monotonic() < until:
+            with closing(self._connect()) as connection:
+                (waiting,) = connection.execute(query).fetchone()
+            if not waiting:
+                return
+            time.sleep(0.5)
+
     def age(self) -> int:
         """Make everything old that was withdrawn, so that it can be deleted."""
         old = _micros(datetime.now(UTC) - timedelta(days=4_000))
@@ -447,6 +461,7 @@ def measure_load(stage: Stage, name: str) -> Lateness:
     due = stage.schedule(begins)
     time.sleep(BEGINS_AFTER_S)
     note = load(stage, begins + LASTS_S)
+    stage.wait_quiet()
     until = time.time() + SETTLES_S
     while due.keys() - (arrived := stage.read_arrivals()).keys() and time.time() < until:
         time.sleep(0.2)

@@ -11,6 +11,10 @@ from alertd.cli.loading import run_to_end
 from alertd.cli.options import ConfigOption, DatabaseOption
 from alertd.cli.paper import say
 
+SWITCH_EVERY_S = 0.0005
+"""After how long a thread that computes, such as one that makes a page, lets another thread run. With
+Python's own 5 ms, the loop and the ledger's thread would wait that long at each step of a delivery."""
+
 
 def reload(
     *,
@@ -54,6 +58,7 @@ def run(config: ConfigOption = None, database: DatabaseOption = None) -> None:
     from alertd import app
     from alertd.cli.loading import read_settings
 
+    sys.setswitchinterval(SWITCH_EVERY_S)
     raise typer.Exit(run_to_end(app.run(read_settings(config, database))))
 
 

@@ -11,11 +11,13 @@ from starlette.responses import Response
 
 from alertd.core.access import MetricsFor, Scope
 from alertd.core.config import Config
+from alertd.core.ledger.records import Record
 from alertd.core.milestones.milestone import list_stated_windows
 from alertd.errors import LedgerError
 from alertd.web.metrics import MAX_DEADLINES, Facts
 from alertd.web.server.access import refuse_less_than, require_scope
 from alertd.web.server.context import Site, find_site
+from alertd.web.timeline.cache import AT_ONCE
 
 ANSWER_WITHIN_S = 8.0
 """How long the ledger may take to answer. Prometheus waits for ten seconds by default."""
@@ -65,11 +67,22 @@ def _list_channels(config: Config) -> Sequence[str]:
 
 
 async def _list_deadlines(site: Site) -> Sequence[tuple[str, str, datetime]]:
-    """List each distinct deadline of each milestone, with the instant at which it ends."""
-    found = {
+    """List each distinct deadline of each milestone, with the instant at which it ends.
+
+    The records are read in batches, and looked at in a thread, so that no reminder is late.
+    """
+    found: dict[tuple[str, str], datetime] = {}
+    records = await site.ledger.read_records(limit=AT_ONCE)
+    while records:
+        found |= await asyncio.to_thread(_find_ends, records)
+        records = await site.ledger.read_records(after=records[-1].id, limit=AT_ONCE)
+    return [(milestone, claim, ends) for (milestone, claim), ends in found.items()]
+
+
+def _find_ends(records: Sequence[Record]) -> dict[tuple[str, str], datetime]:
+    return {
         (record.id, stated.claims[0].deadline.edtf): stated.window.ends
-        for record in await site.ledger.read_records()
+        for record in records
         for stated in list_stated_windows(record.milestone)
         if stated.window.ends is not None
     }
-    return [(milestone, claim, ends) for (milestone, claim), ends in found.items()]
