@@ -16,6 +16,7 @@ from alertd.core.milestones.milestone import list_stated_windows
 from alertd.errors import LedgerError
 from alertd.web.metrics import MAX_DEADLINES, Facts
 from alertd.web.server.access import refuse_less_than, require_scope
+from alertd.web.server.computing import compute
 from alertd.web.server.context import Site, find_site
 from alertd.web.timeline.cache import AT_ONCE
 
@@ -74,7 +75,7 @@ async def _list_deadlines(site: Site) -> Sequence[tuple[str, str, datetime]]:
     found: dict[tuple[str, str], datetime] = {}
     records = await site.ledger.read_records(limit=AT_ONCE)
     while records:
-        found |= await asyncio.to_thread(_find_ends, records)
+        found |= await compute(_find_ends, records)
         records = await site.ledger.read_records(after=records[-1].id, limit=AT_ONCE)
     return [(milestone, claim, ends) for (milestone, claim), ends in found.items()]
 

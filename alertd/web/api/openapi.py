@@ -6,7 +6,6 @@ The server makes it at the first request for it. A copy is in ``docs/openapi.jso
 
 from __future__ import annotations
 
-import asyncio
 import re
 from functools import lru_cache
 from typing import Any
@@ -22,6 +21,7 @@ from alertd.web.api import act as api_actions
 from alertd.web.api import read as api
 from alertd.web.api.request import Operation, Param, find_operation
 from alertd.web.server.access import require_scope
+from alertd.web.server.computing import compute
 from alertd.web.server.context import find_site
 from alertd.web.server.errors import PROBLEM, ProblemFacts
 
@@ -55,7 +55,7 @@ def list_api_routes() -> list[Route]:
 @require_scope(Scope.PUBLIC)
 async def get_openapi(request: Request) -> Response:
     """Return the OpenAPI document."""
-    return JSONResponse(await asyncio.to_thread(build_document, find_site(request).web.root or "/"))
+    return JSONResponse(await compute(build_document, find_site(request).web.root or "/"))
 
 
 def build_document(root: str = "/") -> dict[str, Any]:

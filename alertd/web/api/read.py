@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
@@ -46,6 +45,7 @@ from alertd.engine.status import make_live_report
 from alertd.errors import FieldProblem, MatcherError
 from alertd.web.api.request import ApiRequest, Limit, Param, declare_operation
 from alertd.web.server.access import RequestRefused
+from alertd.web.server.computing import compute
 from alertd.web.server.context import Site, find_site
 from alertd.web.timeline.cache import find_cache
 from alertd.web.timeline.entries import FILTERS, Group, TimelineEntry
@@ -169,7 +169,7 @@ async def list_timelines(request: Request, _asked: ApiRequest) -> TimelinesFacts
             for name in sorted(titles)
         ]
 
-    return {"as_of": format_utc(cached.as_of), "timelines": await asyncio.to_thread(count)}
+    return {"as_of": format_utc(cached.as_of), "timelines": await compute(count)}
 
 
 @declare_operation(
@@ -204,7 +204,7 @@ async def list_milestones(request: Request, asked: ApiRequest) -> MilestonesFact
         wanted = sorted(entry.id for entry in cached.entries if is_wanted(entry))
         return len(wanted), [name for name in wanted if name > after][: limit + 1]
 
-    total, names = await asyncio.to_thread(choose)
+    total, names = await compute(choose)
     records = await site.ledger.read_records_by_id(names[:limit])
 
     def list_facts() -> list[MilestoneFacts]:
@@ -213,7 +213,7 @@ async def list_milestones(request: Request, asked: ApiRequest) -> MilestonesFact
     return {
         "as_of": format_utc(cached.as_of),
         "total": total,
-        "milestones": await asyncio.to_thread(list_facts),
+        "milestones": await compute(list_facts),
         "next": names[limit - 1] if len(names) > limit else None,
     }
 
@@ -232,7 +232,7 @@ async def get_milestone(request: Request, _asked: ApiRequest) -> MilestoneInFull
         deliveries=tuple(await site.ledger.find_deliveries(milestone=name, limit=MOST_DELIVERIES)),
         history=tuple(await site.ledger.read_history(name, MOST_ENTRIES)),
     )
-    return await asyncio.to_thread(_make_full_facts, site, record, done, site.clock.now())
+    return await compute(_make_full_facts, site, record, done, site.clock.now())
 
 
 def _make_full_facts(site: Site, record: Record, done: Done, now: datetime) -> MilestoneInFullFacts:

@@ -6,7 +6,6 @@ script, and neither loads anything from another site.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,6 +33,7 @@ from alertd.notify.render.clean import clean_line, cut_text
 from alertd.notify.render.palette import NEUTRAL, PALETTES
 from alertd.web.feeds.cache import answer, make_etag
 from alertd.web.server.access import RequestRefused, require_scope
+from alertd.web.server.computing import compute
 from alertd.web.server.context import find_site
 from alertd.web.server.render import render_page
 
@@ -180,7 +180,7 @@ async def embed(request: Request) -> Response:
     now = site.clock.now()
     today = to_local_date(now, record.milestone.zone)
     found = make_countdown(record, now)
-    made = await asyncio.to_thread(
+    made = await compute(
         render_page,
         request,
         "embed.html",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from datetime import datetime
 from functools import wraps
@@ -20,6 +19,7 @@ from alertd.web.feeds.cache import DigestBuild, FeedCache, answer
 from alertd.web.feeds.calendar import CalendarContext, CalendarRequest, make_calendar
 from alertd.web.server.access import Endpoint, Principal, RequestRefused, find_principal, require_scope
 from alertd.web.server.authenticate import Authenticator, PresentedCredential
+from alertd.web.server.computing import compute
 from alertd.web.server.context import Site, find_site
 
 CALENDAR = "text/calendar; charset=utf-8"
@@ -40,7 +40,7 @@ async def ics(request: Request) -> Response:
             raise _make_unknown(timeline)
         around = CalendarContext(now=now, host=_find_host(site), base=site.web.external_url)
         # In a thread, so that the event loop stays free for the daemon and no reminder is late.
-        made = await asyncio.to_thread(make_calendar, touched, asked, around)
+        made = await compute(make_calendar, touched, asked, around)
         return made.content, made.fresh_until
 
     name = "\n".join(("ics", timeline, str(asked.rings), *map(str, asked.labels)))
@@ -91,7 +91,7 @@ async def _make_document(site: Site, timeline: str, path: str) -> bytes:
     )
     entries = [describe_delivery(delivery, records) for delivery in sent]
     entries += [describe_move(entry, records.get(entry.milestone)) for entry in moved]
-    return await asyncio.to_thread(make_document, entries, place)
+    return await compute(make_document, entries, place)
 
 
 async def _find_title(site: Site, timeline: str, records: Iterable[Record]) -> str:

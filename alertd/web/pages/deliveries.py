@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
@@ -27,6 +26,7 @@ from alertd.notify.render.clean import clean_message
 from alertd.notify.render.text import render_text
 from alertd.web.pages.sendings import MOST_ABOUT, make_sendings
 from alertd.web.server.access import RequestRefused, require_scope
+from alertd.web.server.computing import compute
 from alertd.web.server.context import Site, find_site
 from alertd.web.server.render import render_page
 from alertd.web.server.status import describe_status, find_zone
@@ -62,7 +62,7 @@ async def deliveries(request: Request) -> Response:
         return "?" + urlencode({name: value for name, value in {**asked, **more}.items() if value})
 
     names = set(site.config.receivers if site.config else ()) | ({receiver} if receiver else set())
-    return await asyncio.to_thread(
+    return await compute(
         render_page,
         request,
         "deliveries.html",
@@ -109,7 +109,7 @@ async def delivery(request: Request) -> Response:
             page_status=page_status,
         )
 
-    return await asyncio.to_thread(render)
+    return await compute(render)
 
 
 async def _compose_message(
@@ -137,7 +137,7 @@ async def _compose_message(
     if not said and delivery.notice is None and delivery.edition is None:
         return None, at
     around = ItemContext(route=config.route, upcoming=await _find_upcoming(site, delivery, said, at))
-    return await asyncio.to_thread(compose, lease, said, at, around), at
+    return await compute(compose, lease, said, at, around), at
 
 
 async def _find_upcoming(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -42,6 +41,7 @@ from alertd.core.planning.plan import Planned
 from alertd.core.words import capitalize, format_policy_name
 from alertd.web.pages.sendings import make_sendings
 from alertd.web.server.access import RequestRefused, require_scope
+from alertd.web.server.computing import compute
 from alertd.web.server.context import Site, find_site
 from alertd.web.server.render import render_page
 from alertd.web.server.status import describe_status
@@ -117,7 +117,7 @@ async def milestone(request: Request) -> Response:
     done = await _read_done(site, record)
     moves = await site.ledger.read_last_moves([name])
     page_status = await describe_status(site, now)
-    return await asyncio.to_thread(_render, request, record, done, moves.get(name), page_status, now)
+    return await compute(_render, request, record, done, moves.get(name), page_status, now)
 
 
 def _render(  # noqa: PLR0917  takes everything that was read from the ledger

@@ -17,6 +17,7 @@ from starlette.requests import Request
 
 from alertd.core.config import Definitions
 from alertd.core.ledger.records import HistoryEntry, Record
+from alertd.web.server.computing import compute
 from alertd.web.server.context import Site
 from alertd.web.timeline.entries import TimelineEntry, make_entry
 
@@ -75,7 +76,7 @@ class MilestoneCache:
         records = await ledger.read_records(limit=AT_ONCE)
         while records:
             moves = await ledger.read_last_moves([record.id for record in records if record.revision > 1])
-            entries += await asyncio.to_thread(_make_entries, records, moves)
+            entries += await compute(_make_entries, records, moves)
             records = await ledger.read_records(after=records[-1].id, limit=AT_ONCE)
         return entries
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
@@ -12,6 +11,7 @@ from starlette.responses import Response
 
 from alertd.core.access import Scope
 from alertd.web.server.access import require_scope
+from alertd.web.server.computing import compute
 from alertd.web.server.context import find_site
 from alertd.web.server.render import render_page
 from alertd.web.server.status import describe_status, find_zone
@@ -40,7 +40,7 @@ async def timeline(request: Request) -> Response:
     cached = await find_cache(request).get()
     now = site.clock.now()
     # In a thread, so that the event loop stays free for the daemon and no reminder is late.
-    choice = await asyncio.to_thread(choose, query, cached.entries, find_zone(site), now)
+    choice = await compute(choose, query, cached.entries, find_zone(site), now)
     wanted = [entry.id for entry in (*choice.shown, *choice.overdue, *choice.coming)]
     records = await site.ledger.read_records_by_id(list(dict.fromkeys(wanted)))
     moves = await site.ledger.read_last_moves(
@@ -68,7 +68,7 @@ async def timeline(request: Request) -> Response:
             today=query.href(zoom=choice.zoom, start=None),
         )
 
-    return await asyncio.to_thread(render)
+    return await compute(render)
 
 
 def _group_rows(rows: list[TimelineRow], query: Query) -> list[tuple[str, str, list[TimelineRow]]]:

@@ -1,0 +1,165 @@
+"""Nothing that a daemon does besides holds up sending: counted in calls and on a clock that work advances."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from alertd.core.planning.decide import Decisions
+from alertd.engine.binding import BIND_LIMIT
+from alertd.engine.prune import LEAST, LIMIT, SHORT_S, PrunePace
+from alertd.engine.timer import Chore
+from alertd.ports import Ledger
+from alertd.testing.memory_ledger import MemoryLedger
+from tests.engine.test_daemon import Stage, turns
+from tests.engine.test_planning_gives_way import due_at
+from tests.scene import ROOT, StepClock, a_config, a_milestone, route_to, when
+
+START = when("2026-09-01T08:00")
+DUE = when("2026-09-01T08:00:10")
+SECOND = timedelta(seconds=1)
+
+
+class Working:
+    """A ledger in which each transaction that binds takes a second, and which notes for whom it binds."""
+
+    def __init__(self, ledger: Ledger, clock: StepClock) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self.receivers: list[set[str]] = []
+        self.calls: list[str] = []
+
+    async def bind(self, decisions: Decisions) -> bool:
+        self._clock.advance(self._clock.at + SECOND)
+        self.receivers.append({delivery.receiver for delivery in decisions.deliveries})
+        self.calls.append("bind")
+        return await self._ledger.bind(decisions)
+
+    async def lease(self, *args: Any, **kwargs: Any) -> Any:
+        self.calls.append("lease")
+        return await self._ledger.lease(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ledger, name)
+
+
+async def a_crowd(number: int) -> tuple[Stage, Working, StepClock]:
+    """A daemon with ``number`` reminders that are due at once for ``crowd``, and one for ``desk``.
+
+    The one for ``desk`` falls due two seconds later, when the first of the others are being decided about.
+    """
+    clock = StepClock(START)
+    ledger = Working(MemoryLedger(), clock)
+    stage = Stage(ledger, clock)
+    routes = (route_to("desk", 'milestone="late/m"'),)
+    route = replace(ROOT, receiver="crowd", routes=routes)
+    stage.scene.config = a_config("desk", "crowd", route=route)
+    stage.define(
+        *(due_at(f"t/m{index}", "2026-09-01T08:00:10") for index in range(number)),
+        due_at("late/m", "2026-09-01T08:00:12"),
+    )
+    return stage, ledger, clock
+
+
+async def test_crowd_for_one_receiver_holds_up_no_other() -> None:
+    """Ten transactions are needed for the crowd. The reminder that falls due meanwhile waits for two."""
+    stage, ledger, clock = await a_crowd(10 * BIND_LIMIT)
+    daemon = stage.daemon()
+    await daemon.start()
+    clock.advance(DUE)
+
+    await daemon.turn()
+
+    place = next(index for index, receivers in enumerate(ledger.receivers) if "desk" in receivers)
+    assert place <= 3
+    assert len(ledger.receivers) > 10
+    await daemon.idle()
+
+
+async def test_what_is_bound_goes_out_before_more_is_decided_about() -> None:
+    """After each transaction that binds a part of a crowd, deliveries are leased."""
+    stage, ledger, clock = await a_crowd(5 * BIND_LIMIT)
+    daemon = stage.daemon()
+    await daemon.start()
+    clock.advance(DUE)
+    ledger.calls.clear()
+
+    await daemon.turn()
+    await daemon.idle()
+
+    binds = [index for index, name in enumerate(ledger.calls) if name == "bind"]
+    assert len(binds) >= 5
+    # At most the part of the crowd and what is due for others are bound in a row.
+    for first, third in zip(binds, binds[2:], strict=False):
+        assert "lease" in ledger.calls[first:third]
+
+
+class Held:
+    """A ledger whose audits or prunes do not end until the test lets them."""
+
+    def __init__(self, ledger: Ledger, method: str) -> None:
+        self._ledger = ledger
+        self._method = method
+        self.begun = asyncio.Event()
+        self.released = asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._ledger, name)
+        if name != self._method:
+            return found
+
+        async def wait_and_call(*args: Any, **kwargs: Any) -> Any:
+            self.begun.set()
+            await self.released.wait()
+            return await found(*args, **kwargs)
+
+        return wait_and_call
+
+
+@pytest.mark.parametrize(("chore", "method"), [(Chore.AUDIT, "find_waiting"), (Chore.PRUNE, "prune")])
+async def test_reminder_is_sent_while_a_chore_waits_for_the_ledger(chore: Chore, method: str) -> None:
+    """An audit or a prune of a large ledger takes long. What falls due meanwhile is sent."""
+    clock = StepClock(START)
+    held = Held(MemoryLedger(), method)
+    stage = Stage(held, clock)
+    stage.define(due_at("soon/m", "2026-09-01T08:00:10"), a_milestone("t/m", "2027-09-30"))
+    daemon = stage.daemon()
+    await daemon.start()
+    await turns(daemon)
+    daemon._timer.wanted |= {chore}
+
+    look = asyncio.create_task(daemon._look())
+    await held.begun.wait()
+    clock.advance(DUE)
+    daemon._timer.wake()
+    while not stage.lines("desk"):
+        await asyncio.wait({look}, timeout=0.01)
+    was_sent_first = not look.done()
+    held.released.set()
+    await look
+    await daemon.idle()
+
+    assert was_sent_first
+
+
+def test_prune_learns_how_much_it_can_delete_in_a_short_time() -> None:
+    pace = PrunePace()
+
+    fast = [pace.limit]
+    for _ in range(10):
+        pace.adapt(0.0)
+        fast.append(pace.limit)
+    slow = []
+    for _ in range(10):
+        pace.adapt(10 * SHORT_S)
+        slow.append(pace.limit)
+    pace.adapt(0.75 * SHORT_S)
+
+    assert fast == sorted(fast)
+    assert fast[-1] == LIMIT
+    assert slow[0] == LIMIT // 2
+    assert (slow[-1], pace.limit) == (LEAST, LEAST)
