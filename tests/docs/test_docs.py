@@ -24,7 +24,7 @@ import yaml
 from typer.core import TyperGroup
 
 from alertd.app import load_option_models
-from alertd.cli import app
+from alertd.cli import make_app
 from alertd.core.config import Definitions
 from alertd.core.ledger.outcome import Sent
 from alertd.definitions.load import load
@@ -210,7 +210,7 @@ def test_shell_parses(block: Block) -> None:
 
 def test_commands_in_the_text_exist() -> None:
     """Each `alertd ...` in the prose and in shell blocks has a command and options that there are."""
-    group = typer.main.get_command(app)
+    group = typer.main.get_command(make_app())
     assert isinstance(group, TyperGroup)
     told = [line for block in of("sh") for line in block.body.splitlines() if line.startswith("alertd ")]
     told += [code for page in pages() for code in re.findall(r"`(alertd [^`]+)`", prose(page))]
