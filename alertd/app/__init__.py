@@ -7,7 +7,7 @@ modules are imported inside the functions that need them.
 from datetime import datetime
 
 from alertd.app.access_files import AccessFiles
-from alertd.app.definitions import load_definitions, load_option_models, make_loader, resolve_milestones
+from alertd.app.definitions import OptionModels, load_definitions, make_loader, resolve_milestones
 from alertd.app.ledger import embedded_file, open_ledger
 from alertd.app.notifiers import make_notifiers, send_test
 from alertd.app.service import (
@@ -28,10 +28,10 @@ __all__ = [
     "EX_IOERR",
     "EX_TEMPFAIL",
     "AccessFiles",
+    "OptionModels",
     "embedded_file",
     "hold_standard_streams",
     "load_definitions",
-    "load_option_models",
     "make_loader",
     "make_notifiers",
     "now",

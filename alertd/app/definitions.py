@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -17,18 +17,32 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 
-def load_option_models() -> dict[str, type[BaseModel]]:
-    """Import the installed notifiers. Returns the model of each one's options, by type."""
-    from alertd.notify.registry import NotifierUnusable, list_usable
+class OptionModels(Mapping[str, "type[BaseModel]"]):
+    """The models of the options of the installed notifiers, by type.
 
-    models = {}
-    for name, kind in list_usable().items():
+    A notifier is imported when its model is looked up, so that the daemon has only those in memory that its
+    configuration uses. The iteration imports all. A notifier that cannot be used has no model. This is an
+    error only in a configuration that uses the type, and is reported there.
+    """
+
+    def __init__(self) -> None:
+        from alertd.notify.registry import list_usable
+
+        self._types = list_usable()
+
+    def __getitem__(self, name: str) -> type[BaseModel]:
+        from alertd.notify.registry import NotifierUnusable
+
         try:
-            models[name] = kind.load().Options
-        except NotifierUnusable:
-            # This is an error only in a configuration that uses the type, and is reported there.
-            continue
-    return models
+            return self._types[name].load().Options
+        except NotifierUnusable as error:
+            raise KeyError(name) from error
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._types if name in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def load_definitions(settings: Settings) -> Definitions:
@@ -54,7 +68,7 @@ def make_loader(folder: Path) -> Loader:
     from alertd.system.secrets import file_paths
     from alertd.system.zones import ZoneRules
 
-    models = load_option_models()
+    models = OptionModels()
     cache: Cache = {}
     find = file_paths(folder, os.environ)
     rules = ZoneRules()

@@ -10,10 +10,16 @@ from enum import StrEnum
 from functools import partialmethod
 from typing import Any, TextIO
 
-import structlog
-from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
-
 from alertd.system.systemd import is_journal
+
+# If rich is installed, structlog imports it for tracebacks that alertd does not use, and rich takes 4 MB of
+# the daemon's memory. An import of a module that is None in sys.modules fails.
+_is_without_rich = sys.modules.setdefault("rich", None) is None  # type: ignore[arg-type]
+import structlog  # noqa: E402
+from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger  # noqa: E402
+
+if _is_without_rich:
+    del sys.modules["rich"]
 
 
 class Event(StrEnum):

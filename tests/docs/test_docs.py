@@ -23,7 +23,7 @@ import typer
 import yaml
 from typer.core import TyperGroup
 
-from alertd.app import load_option_models
+from alertd.app import OptionModels
 from alertd.cli import make_app
 from alertd.core.config import Definitions
 from alertd.core.ledger.outcome import Sent
@@ -106,7 +106,7 @@ def test_definitions_load_without_a_problem(page: Path, tmp_path: Path) -> None:
             config = completed(block.body)
         (folder / "alertd.yaml").write_text(config, encoding="utf-8")
 
-        found = load(folder, load_option_models())
+        found = load(folder, OptionModels())
 
         assert not found.problems, f"{block}:\n" + "\n".join(str(one) for one in found.problems)
         assert_not_empty(found, block)

@@ -164,7 +164,7 @@ def test_every_type_of_notifier_is_documented() -> None:
 def test_every_key_of_a_notifier_is_documented(kind: str) -> None:
     told = first_column(section("notifiers.md", kind), "key")
 
-    fields = application.load_option_models()[kind].model_fields
+    fields = application.OptionModels()[kind].model_fields
     assert sorted(told) == sorted(field.alias or name for name, field in fields.items())
 
 
