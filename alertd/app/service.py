@@ -162,7 +162,7 @@ def _build_dependencies(
     from alertd.system.file_thread import FileThread
     from alertd.system.node import is_gone, make_node_name
     from alertd.system.systemd import Systemd
-    from alertd.system.zones import read_zone_signature
+    from alertd.system.zones import ZoneFiles
 
     async def beat(config: Config, audit: Audit) -> str:
         if config.heartbeat is None:
@@ -182,7 +182,7 @@ def _build_dependencies(
             tls=files.find_tls,
         )
 
-    load_folder = make_loader(settings.config)
+    load_folder, zones = make_loader(settings.config), ZoneFiles(clock.monotonic)
 
     def load(kept: str = "") -> Definitions:
         definitions = load_folder(kept)
@@ -192,7 +192,7 @@ def _build_dependencies(
 
     def read_signature_of_all() -> Hashable:
         files.kept.refresh()
-        return read_signature(settings.config), read_zone_signature()
+        return read_signature(settings.config), zones.read_signature()
 
     return Dependencies(
         ledger=ledger,
