@@ -226,6 +226,7 @@ class ClockMonitor:
         asleep: returns the seconds that the machine has slept since it was booted.
         on_step: called when the wall clock was set or the machine has slept, so that waits begin again.
         on_compared: called after each comparison.
+        on_woken: called each second, with how late (s) the loop made the comparison.
     """
 
     def __init__(
@@ -235,11 +236,14 @@ class ClockMonitor:
         asleep: Callable[[], float] = lambda: 0.0,
         on_step: Callable[[], None] = lambda: None,
         on_compared: Callable[[], None] = lambda: None,
+        *,
+        on_woken: Callable[[float], None] = lambda _lag_s: None,
     ) -> None:
         self._clock = clock
         self._log = log
         self._asleep = asleep
         self._on_step = on_step
+        self._on_woken = on_woken
         self._on_compared = on_compared
         self._last = self._read()
         self._stalled_at_s = -inf
@@ -297,5 +301,7 @@ class ClockMonitor:
         self._timer = asyncio.get_running_loop().call_later(COMPARE_EVERY_S, self._compare_again)
 
     def _compare_again(self) -> None:
+        if self._timer is not None:
+            self._on_woken(max(0.0, asyncio.get_running_loop().time() - self._timer.when()))
         self.compare()
         self._set_timer()

@@ -5,65 +5,52 @@ no milestone has a timer. Whatever else happens, the loop looks again at the lat
 monotonic clock. So neither a stepped wall clock nor a suspended machine loses a reminder. The
 ledger knows what was sent, so neither repeats one.
 
-The parts are made in :meth:`Daemon.__init__`, each from those above it. :mod:`alertd.engine.reload` and
-:mod:`alertd.engine.delivery` each show one way on one page: the way of a reload, and the way of a delivery.
+The parts are made in :meth:`Daemon.__init__`, each from those above it. A look does the chores
+(:mod:`alertd.engine.chores`) and then makes a turn (:mod:`alertd.engine.turns`).
+:mod:`alertd.engine.reload` and :mod:`alertd.engine.delivery` each show one way on one page: the way of a
+reload, and the way of a delivery.
 """
 
 from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TypeVar
 
 from alertd import __version__
-from alertd.core.config import Config, Definitions
+from alertd.core.config import Definitions
 from alertd.core.planning.audit import AuditFinding
 from alertd.engine.backoff import Backoff
-from alertd.engine.binding import name_sets
+from alertd.engine.chores import (
+    AUDIT_EVERY_S,
+    FILE_EVERY_S,
+    LEDGER_EVERY_S,
+    PAGES_EVERY_S,
+    PRUNE_EVERY_S,
+    RECONCILE_EVERY_S,
+    REPORT_EVERY_S,
+    Chores,
+)
 from alertd.engine.clocks import ClockMonitor, LedgerClock
 from alertd.engine.deps import Companion, Dependencies
 from alertd.engine.files import HANGS_AFTER_S
 from alertd.engine.findings import Findings
-from alertd.engine.known import LEFT_ALONE_FOR
 from alertd.engine.leader import LeaderLease
 from alertd.engine.ledger_watch import FileWatch, PageCheck
 from alertd.engine.links import LinkMaker
 from alertd.engine.liveness import Liveness, Watch
-from alertd.engine.notices import report_unknown
-from alertd.engine.observer import log_bound
+from alertd.engine.loop_lag import LoopLag
 from alertd.engine.planner import Planner
-from alertd.engine.prune import LIMIT as PRUNE_LIMIT
 from alertd.engine.reload import Reloader, ReloadRequests
 from alertd.engine.rows_apart import RowsApart
 from alertd.engine.self_audit import STALE_AFTER_S, SelfAudit
 from alertd.engine.sender import Sender
 from alertd.engine.status import DaemonStatus, StatusReporter
 from alertd.engine.timer import LOOK_AGAIN_S, Chore, Timer
+from alertd.engine.turns import Turns
 from alertd.errors import DefinitionsError, LedgerDamaged, LedgerError, SchemaTooNew
-from alertd.ports import Changes
 from alertd.system.telemetry import Event
-
-LEDGER_EVERY_S = 1
-FILE_EVERY_S = 5
-PAGES_EVERY_S = 60
-REPORT_EVERY_S = 20
-RECONCILE_EVERY_S = 6 * 3600
-AUDIT_EVERY_S = 60
-PRUNE_EVERY_S = 24 * 3600
-
-GIVE_WAY_S = 0.02
-"""How long a chore works before it lets other tasks run, and has what is due sent."""
-
-TURN_AT_LEAST_S = 0.25
-"""How long a chore works before the ledger is asked for what has become due, and ended sends are settled."""
-
-DAMAGED_AGAIN = timedelta(seconds=1)
-"""When to look again if the page that says what is due next is damaged."""
-
-T = TypeVar("T")
 
 
 class Daemon:
@@ -78,12 +65,14 @@ class Daemon:
 
     def __init__(self, deps: Dependencies) -> None:
         self._clock = LedgerClock(deps.clock, deps.log, deps.asleep, deps.is_synchronised)
+        self._lag = LoopLag(deps.clock, deps.observer)
         self._monitor = ClockMonitor(
             deps.clock,
             deps.log,
             deps.asleep,
             on_step=self._on_clock_step,
             on_compared=self._review_clock,
+            on_woken=self._lag.note,
         )
         self._links = LinkMaker(deps.links, deps.log)
         self._deps = deps = replace(deps, clock=self._clock, links=self._links.make)
@@ -143,7 +132,7 @@ class Daemon:
         self._liveness = Liveness(deps.clock)
         self._watch = Watch(
             deps.clock,
-            find=self._liveness.findings,
+            find=lambda: (*self._liveness.findings(), *self._lag.findings()),
             has_stalled=self._monitor.has_stalled_since,
             tell=self._tell_current,
         )
@@ -153,6 +142,7 @@ class Daemon:
             apart=self._apart,
             clock=self._clock,
             file=self._file,
+            lag=self._lag,
             links=self._links,
             liveness=self._liveness,
             pages=self._pages,
@@ -161,10 +151,29 @@ class Daemon:
             sender=self._sender,
             status=self._status,
         )
-        self._undone = False
-        self._looked_at = deps.clock.now()
-        self._next_at: datetime | None = None
-        self._gave_way_s = self._turned_s = deps.clock.monotonic()
+        self._turns = Turns(
+            deps,
+            reloader=self._reloader,
+            sender=self._sender,
+            status=self._status,
+            pages=self._pages,
+            liveness=self._liveness,
+        )
+        self._chores = Chores(
+            deps=deps,
+            apart=self._apart,
+            auditor=self._audit,
+            clock=self._clock,
+            file=self._file,
+            findings=self._findings,
+            lease=self._lease,
+            pages=self._pages,
+            planner=self._planner,
+            reloader=self._reloader,
+            sender=self._sender,
+            status=self._status,
+            timer=self._timer,
+        )
         self._stopping = False
         self.outdated = False
         self.displaced = False
@@ -191,14 +200,14 @@ class Daemon:
         """
         self._deps.log.info(Event.DAEMON_STARTED, version=__version__, node=self._deps.node)
         definitions = await self._use_kept_config(await self._read_first())
-        if definitions.unconfigured is not None and await self._try(self._has_lived(), True):
+        if definitions.unconfigured is not None and await self._pages.attempt(self._has_lived(), True):
             definitions = definitions.require_config()
         if definitions.config is None:
             raise DefinitionsError(tuple(str(problem) for problem in definitions.problems))
-        seen_at = [report.seen_at for report in await self._try(self._deps.ledger.read_nodes(), ())]
+        seen_at = [report.seen_at for report in await self._pages.attempt(self._deps.ledger.read_nodes(), ())]
         self._clock.trusted.begin(max(seen_at, default=None))
         await self._clock.compare(self._deps.ledger)
-        self._looked_at = self._deps.clock.now()
+        self._turns.looked_at = self._deps.clock.now()
         try:
             await self._reloader.adopt(definitions, definitions.config)
         except LedgerDamaged as error:
@@ -206,7 +215,7 @@ class Daemon:
             self._pages.note(error)
             if self._reloader.config is None:
                 self._reloader.adopt_unplanned(definitions, definitions.config)
-            self._undone = True
+            self._chores.undone = True
         self._deps.ledger.listen(lambda: self._timer.want(Chore.LEDGER))
 
     async def _has_lived(self) -> bool:
@@ -239,7 +248,7 @@ class Daemon:
         """
         if definitions.config is not None or definitions.is_absent:
             return definitions
-        kept = await self._try(self._deps.ledger.read_kept_config(), None)
+        kept = await self._pages.attempt(self._deps.ledger.read_kept_config(), None)
         if kept is None or not self._reloader.files.can_keep:
             return definitions
         found = await self._read_first(kept.text)
@@ -288,7 +297,7 @@ class Daemon:
         self._deps.systemd.ready(self._status.line)
         self._deps.log.info(Event.DAEMON_READY, status=self._status.line)
         while not self._stopping:
-            await self._timer.wait(next_at, self._looked_at, self._longest_s)
+            await self._timer.wait(next_at, self._turns.looked_at, self._longest_s)
             next_at = await self._look()
 
     def stop(self) -> None:
@@ -318,6 +327,7 @@ class Daemon:
             self._give_up_ledger("it has not answered while alertd was ending")
             unsettled = self._sender.unsettled
         self._monitor.stop()
+        self._lag.stop()
         if not self.hung:
             # Saving a ledger whose file was taken away takes as long as that needs.
             self.displaced |= await self._file.conclude()
@@ -339,22 +349,24 @@ class Daemon:
         self._monitor.compare()
         if self._is_well():
             deps.systemd.alive()
-        await self._look_at_file()
+        if await self._chores.look_at_file():
+            self.displaced = True
+            self.stop()
         if self._backoff.left_s:
             return self._after(self._backoff.left_s)
         self._liveness.begin_look()
         try:
-            await self._do_chores()
-            next_at = self._next_at = await self.turn()
+            await self._chores.do()
+            next_at = self._turns.next_at = await self.turn()
             # What was to be written is written, so the audit does not find that it cannot be.
             self._liveness.finish_look(next_at)
             self._liveness.begin_look()
             if Chore.AUDIT in self._timer.wanted:
                 # The audit comes after the turn, so that it finds what fell due while the daemon was off
                 # already looked at.
-                await self._run_audit()
+                await self._chores.audit()
                 self._timer.wanted.discard(Chore.AUDIT)
-            await self._try(self._status.refresh(next_at), None)
+            await self._pages.attempt(self._status.refresh(next_at), None)
         except SchemaTooNew as error:
             deps.log.critical(Event.LEDGER_UPGRADED, reason=str(error))
             self.outdated = True
@@ -377,7 +389,7 @@ class Daemon:
             return
         self._liveness.begin_look()
         try:
-            await self._run_audit()
+            await self._chores.audit()
             self._timer.wanted.discard(Chore.AUDIT)
         except LedgerError as error:
             self._liveness.fail_look(str(error))
@@ -389,55 +401,15 @@ class Daemon:
 
         Sends go on in the background. ``idle`` waits for them; call ``next_at`` again afterwards.
         """
-        active = self._reloader.active
-        await self._try(self._sender.settle(), None)
-        now = self._looked_at = self._deps.clock.now()
-        known = active.make_known(self._status.elsewhere, now)
-        more = True
-        while more:
-            bound = await self._try(active.binder.bind(now, known), None)
-            more = bound is not None and bound.more
-            if bound is not None:
-                log_bound(self._deps.log, bound)
-                if bound.failed:
-                    told = self._status.tell_undecidable(active.config, name_sets(bound.failed))
-                    await self._try(told, None)
-        await self._try(self._sender.start(active.dispatcher, known), None)
-        return await self._try(self.next_at(now), now + DAMAGED_AGAIN)
+        return await self._turns.turn()
 
     async def _give_way(self) -> None:
-        """Let other tasks run, and send what is due, if a chore has worked for a while.
-
-        A chore may take minutes, and a reminder must not be late because of it.
-        """
-        clock = self._deps.clock
-        if clock.monotonic() - self._gave_way_s < GIVE_WAY_S:
-            return
-        await asyncio.sleep(0)
-        is_due = self._next_at is not None and self._looked_at < self._next_at <= clock.now()
-        if self._reloader.config is not None and (
-            is_due or clock.monotonic() - self._turned_s >= TURN_AT_LEAST_S
-        ):
-            self._next_at = await self.turn()
-            self._turned_s = clock.monotonic()
-            # What was to be sent is sent, so the loop is not stuck, however long the chore takes.
-            self._liveness.finish_look(self._next_at)
-            self._liveness.begin_look()
-        self._gave_way_s = clock.monotonic()
+        # The planner is made before the turns, which need the planner.
+        await self._turns.give_way()
 
     async def next_at(self, now: datetime) -> datetime | None:
         """Return when (UTC) something may be due next. It may lie in the past. None: nothing waits."""
-        shut, wait = self._sender.find_shut()
-        # A delivery whose lease was lost may have to wait until a send in flight ends, which wakes the loop.
-        next_at = await self._deps.ledger.find_next_wake(
-            now,
-            shut,
-            lost=not self._sender.count,
-            known=self._reloader.active.make_known(self._status.elsewhere, now),
-        )
-        if wait is None:
-            return next_at
-        return min(now + wait, next_at or now + wait)
+        return await self._turns.find_next(now)
 
     async def idle(self) -> None:
         """Wait until nothing is in flight, and settle it."""
@@ -446,149 +418,6 @@ class Daemon:
     async def reload(self) -> bool:
         """Read the files again; see :meth:`alertd.engine.reload.Reloader.reload`."""
         return await self._reloader.reload()
-
-    # -- the chores that wake the loop
-
-    async def _do_chores(self) -> None:
-        wanted = self._timer.wanted - {Chore.AUDIT}
-        self._timer.wanted &= {Chore.AUDIT}
-        led = self._lease.held
-        try:
-            if Chore.LEAD in wanted:
-                if await self._clock.compare(self._deps.ledger):
-                    wanted.add(Chore.CLOCK)
-                if await self._try(self._lease.ask(), False):
-                    wanted.add(Chore.TAKEOVER)
-            if Chore.FILES in wanted:
-                self._reloader.files.look()
-                wanted |= self._timer.wanted & {Chore.RELOAD}
-                self._timer.wanted.discard(Chore.RELOAD)
-            await self._reloader.check_hang()
-            if Chore.LEDGER in wanted:
-                await self._follow_ledger()
-            if Chore.REPORT in wanted and self._undone:
-                wanted.add(Chore.RELOAD)
-            if Chore.RELOAD in wanted:
-                self._reloader.begin()
-                wanted.discard(Chore.RELOAD)
-            await self._plan(wanted)
-            await self._keep_house(wanted)
-        except LedgerError:
-            self._timer.wanted |= wanted
-            raise
-        finally:
-            if self._lease.held and not led:
-                self._take_over()
-
-    async def _follow_ledger(self) -> None:
-        """Look at what others have written, and at rows that can or cannot be read any more."""
-        await self._try(self._planner.follow_done_dates(), None)
-        if await self._try(self._apart.have_changed(), False):
-            # The audit names these rows, and has those written again that the files define.
-            self._timer.wanted.add(Chore.AUDIT)
-
-    async def _plan(self, wanted: set[Chore]) -> None:
-        """Put the files that were read in force, or plan again by those that are."""
-        again = wanted & {Chore.RECONCILE, Chore.TAKEOVER, Chore.CLOCK}
-        if self._reloader.files.result is not None:
-            self._undone = await self._try(self._reloader.finish(), None) is None
-            if self._undone:
-                # Pages that it needs are damaged. The files are read again when the daemon next reports.
-                self._reloader.files.result = None
-            again &= {Chore.CLOCK}
-        if again:
-            plan_again = self._planner.reconcile_again(reconsider=again != {Chore.RECONCILE})
-            await self._try(plan_again, None)
-
-    async def _keep_house(self, wanted: set[Chore]) -> None:
-        """Report, and delete what is old."""
-        if Chore.FILE_NOTICE in wanted and self._file.loss is not None:
-            await self._try(self._status.tell_displaced(self._reloader.config, self._file.loss), None)
-        if Chore.REPORT in wanted:
-            await self._try(self._status.report(self._reloader.config), None)
-            await self._try(self._status.compare_nodes(), None)
-            if self._planner.elsewhere - self._status.elsewhere:
-                # A node that knew more receivers has ended, or reads other files now.
-                self._timer.want(Chore.RECONCILE)
-        if Chore.PRUNE in wanted and self._lease.held:
-            await self._try(self._prune(), None)
-
-    def _take_over(self) -> None:
-        """Have the web server try again to listen, perhaps where the previous leader did."""
-        if (companion := self._reloader.companion) is not None:
-            companion.findings()
-        self._timer.want(Chore.AUDIT)
-
-    async def _try(self, work: Awaitable[T], otherwise: T) -> T:
-        """Return the result of ``work``, or ``otherwise`` if pages that it needs are damaged.
-
-        So damaged pages stop only what needs them. The damage is a finding of the self-audit.
-        """
-        try:
-            return await work
-        except LedgerDamaged as error:
-            self._pages.note(error)
-            return otherwise
-
-    async def _look_at_file(self) -> None:
-        """Do the chores for the ledger's file. They are done also while the ledger fails."""
-        wanted = self._timer.wanted
-        if Chore.PAGES in wanted and self._file.loss is None:
-            self._pages.begin()
-        if Chore.FILE in wanted:
-            before = [*self._file.findings()]
-            await self._file.look()
-            if [*self._file.findings()] != before:
-                self._timer.want(Chore.AUDIT, Chore.FILE_NOTICE)
-            if self._file.saved:
-                self.displaced = True
-                self.stop()
-        wanted -= {Chore.FILE, Chore.PAGES}
-
-    async def _prune(self) -> None:
-        """Delete some old rows, and ask to be called again, so that due reminders do not wait for all."""
-        keep = self._reloader.active.config.keep
-        deleted = await self._deps.ledger.prune(self._deps.clock.now() - keep, PRUNE_LIMIT)
-        if any(deleted.values()):
-            self._deps.log.info(Event.LEDGER_PRUNED, **deleted)
-            self._timer.want(Chore.PRUNE)
-
-    async def _run_audit(self) -> None:
-        active, now = self._reloader.active, self._deps.clock.now()
-        config, before = active.config, self._audit.findings
-        shut, _ = self._sender.find_shut()
-        # Only the leader reconciles, so only the leader's plan is audited.
-        plan = self._planner.definitions if self._lease.held else None
-        new, released = await self._try(self._apart.look(config), (False, False))
-        if new:
-            # The notice goes out now. Reconciling writes those rows again that the files define.
-            self._timer.want(Chore.RECONCILE)
-        elif released:
-            self._timer.wake()
-        await self._audit.run(
-            config,
-            plan,
-            self._planner.done,
-            planned_at=self._planner.planned_at,
-            shut=shut,
-            open_findings=self._findings.gather(config),
-            known=active.make_known(self._status.elsewhere, now),
-        )
-        await self._try(self._tell_strays(config, now), None)
-        if self._audit.findings != before:
-            self._timer.want(Chore.REPORT)
-
-    async def _tell_strays(self, config: Config, now: datetime) -> None:
-        """Tell the operator what waits for receivers that no live node has known for a while, once a day."""
-        strays = self._audit.last.strays if self._audit.last else ()
-        notices = tuple(
-            notice
-            for stray in strays
-            if now - stray.since >= LEFT_ALONE_FOR
-            for notice in report_unknown(config, stray.receiver, now)
-        )
-        if notices:
-            await self._deps.ledger.apply(Changes(deliveries=notices))
 
     # -- what others see
 

@@ -23,6 +23,7 @@ from alertd.engine.deps import Dependencies
 from alertd.engine.ledger_watch import FileWatch, PageCheck
 from alertd.engine.links import LinkMaker
 from alertd.engine.liveness import Liveness
+from alertd.engine.loop_lag import LoopLag
 from alertd.engine.planner import Planner
 from alertd.engine.reload import Reloader
 from alertd.engine.rows_apart import RowsApart
@@ -38,6 +39,7 @@ class Findings:
     apart: RowsApart
     clock: LedgerClock
     file: FileWatch
+    lag: LoopLag
     links: LinkMaker
     liveness: Liveness
     pages: PageCheck
@@ -48,12 +50,12 @@ class Findings:
 
     def gather_current(self) -> tuple[AuditFinding, ...]:
         """Gather what is known without the loop: whether it is late or stuck, and what is wrong on disk."""
-        return (*self.liveness.findings(), *self._find_file_faults())
+        return (*self.liveness.findings(), *self.lag.findings(), *self._find_file_faults())
 
     def gather(self, config: Config) -> list[AuditFinding]:
         """Gather everything that is wrong, for an audit."""
         companion = self.reloader.companion
-        found = [*self.liveness.findings()]
+        found = [*self.liveness.findings(), *self.lag.findings()]
         if companion is not None:
             found += companion.findings()
         found += self._find_file_faults()

@@ -10,7 +10,8 @@ The pages are checked in slices. A small ledger is checked each minute as a whol
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TypeVar
 
 from alertd.core.ledger.file import FileLoss
 from alertd.core.planning.audit import AuditFinding, report_damage, report_displaced, report_unexamined
@@ -24,6 +25,8 @@ SLICE_S = 0.2
 
 REST = 100
 """How many times as long as a slice took the checks rest after it: they take 1 percent of the time."""
+
+T = TypeVar("T")
 
 
 class FileWatch:
@@ -144,6 +147,17 @@ class PageCheck:
     def note(self, error: LedgerDamaged) -> None:
         """Record that a statement has met a damaged page. It counts until all tables have been checked."""
         self._record("", str(error))
+
+    async def attempt(self, work: Awaitable[T], otherwise: T) -> T:
+        """Return the result of ``work``, or ``otherwise`` if pages that it needs are damaged.
+
+        So damaged pages stop only what needs them. The damage is a finding of the self-audit.
+        """
+        try:
+            return await work
+        except LedgerDamaged as error:
+            self.note(error)
+            return otherwise
 
     def findings(self) -> Iterator[AuditFinding]:
         """Yield what is wrong now: the damaged tables, or what a statement met while no table is known."""

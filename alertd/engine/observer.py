@@ -31,6 +31,9 @@ class Observer:
     def audited(self, audit: Audit) -> None:
         """A self-audit has ended."""
 
+    def lagged(self, lag_s: float) -> None:
+        """The event loop has woken so much later than asked for."""
+
 
 _VERDICTS = {
     ReminderState.PENDING: Event.OCCURRENCE_DEFERRED,

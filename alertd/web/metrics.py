@@ -32,8 +32,10 @@ MAX_DEADLINES = 10_000
 """The most lines of alertd_milestone_deadline_timestamp_seconds. Deadlines beyond that are only counted."""
 
 DURATION_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+LAG_BUCKETS_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 LATENESS_BUCKETS_S = (
-    0.01, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 4 * 3_600.0, 86_400.0, 7 * 86_400.0,
+    0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0,
+    3_600.0, 4 * 3_600.0, 86_400.0, 7 * 86_400.0,
 )  # fmt: skip
 
 OUTCOMES = ("sent", "retry", "unknown", "rejected")
@@ -109,6 +111,12 @@ class Metrics(Observer):
             buckets=LATENESS_BUCKETS_S,
             registry=registry,
         )
+        self._lag = Histogram(
+            "alertd_loop_lag_seconds",
+            "How much later than asked for the event loop woke: a reminder that was due then waited as long.",
+            buckets=LAG_BUCKETS_S,
+            registry=registry,
+        )
         self._reloads = Counter(
             "alertd_reloads",
             "Readings of the files, by whether they were taken.",
@@ -168,6 +176,9 @@ class Metrics(Observer):
         self._reload_took.set(took_s)
         if accepted:
             self._reload_at.set(at.timestamp())
+
+    def lagged(self, lag_s: float) -> None:
+        self._lag.observe(lag_s)
 
     def audited(self, audit: Audit) -> None:
         if audit.passed:

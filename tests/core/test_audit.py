@@ -53,6 +53,7 @@ FOR_PEOPLE = [
     report_undecidable(["t/m for desk"]),
     AuditFinding(fault=AuditFault.CONFIGURATION, detail="alertd.yaml has a problem"),
     AuditFinding(fault=AuditFault.FILE, detail="a folder does not answer"),
+    AuditFinding(fault=AuditFault.LAGGING, detail="the loop has woken late"),
     AuditFinding(fault=AuditFault.UNHEARD, detail="the address is in use"),
     AuditFinding(fault=AuditFault.UNREACHED, detail="there is no way to tell anybody"),
     AuditFinding(fault=AuditFault.UNAUDITED, detail="the audit failed"),

@@ -25,7 +25,7 @@ from alertd.definitions.reading import keys, yaml
 from alertd.definitions.reading.reader import MAX_PROBLEMS
 from alertd.definitions.timeline.keys import MAX_CLAIMS, MAX_MILESTONES, MAX_SOURCES_OF_CLAIM
 from alertd.engine.backoff import LONGEST_BACKOFF_S
-from alertd.engine.daemon import RECONCILE_EVERY_S, REPORT_EVERY_S
+from alertd.engine.chores import RECONCILE_EVERY_S, REPORT_EVERY_S
 from alertd.engine.deps import Dependencies
 from alertd.engine.health import DEAD_FOR, FAILING_AFTER, GONE_AFTER, LATE_AFTER, SILENT_AFTER
 from alertd.engine.leader import LEAD_FOR

@@ -175,7 +175,7 @@ async def confirmed(daemon: Daemon, clock: StepClock) -> None:
     daemon._monitor.compare()
     clock.advance(clock.at + timedelta(seconds=CONFIRMED_AFTER_S))
     daemon._monitor.compare()
-    await daemon._do_chores()
+    await daemon._chores.do()
 
 
 @asynccontextmanager

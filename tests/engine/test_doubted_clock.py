@@ -93,10 +93,10 @@ async def test_step_is_a_finding_until_it_is_confirmed(ledger: Ledger) -> None:
     daemon = await begun(stage)
     clock.step(timedelta(hours=30))
     await looks(daemon, clock, 6)
-    await daemon._run_audit()
+    await daemon._chores.audit()
     doubted = daemon.status.audit
     await looks(daemon, clock, CONFIRMED_AFTER_S)
-    await daemon._run_audit()
+    await daemon._chores.audit()
     confirmed = daemon.status.audit
 
     assert doubted is not None

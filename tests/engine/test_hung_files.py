@@ -112,7 +112,7 @@ async def ask_daemon(daemon: Daemon) -> asyncio.Task[ReloadResult]:
     task = asyncio.create_task(daemon.requests.ask())
     async with asyncio.timeout(LIMIT_S):
         while len(daemon.requests.list_pending()) == before:
-            await daemon._timer.wait(None, daemon._looked_at, 0.01)
+            await daemon._timer.wait(None, daemon._turns.looked_at, 0.01)
     return task
 
 
@@ -120,7 +120,7 @@ async def until_answered(daemon: Daemon) -> None:
     """Carry out what the loop is woken for, until the files have been read once more."""
     async with asyncio.timeout(LIMIT_S):
         while daemon._status.hung or daemon._reloader.files.is_reading or daemon._reloader.files.result:
-            await daemon._timer.wait(None, daemon._looked_at, 0.05)
+            await daemon._timer.wait(None, daemon._turns.looked_at, 0.05)
             daemon._timer.wanted.add(Chore.FILES)
             await daemon._look()
 
@@ -220,7 +220,7 @@ async def test_slow_folder_is_no_fault(ledger: Ledger, hung: tuple[Stage, Folder
     folder.answer()
     async with asyncio.timeout(LIMIT_S):
         while not asked.done():
-            await daemon._timer.wait(None, daemon._looked_at, 0.05)
+            await daemon._timer.wait(None, daemon._turns.looked_at, 0.05)
             await daemon._look()
 
     assert await asked == ReloadResult(accepted=True)
@@ -318,7 +318,7 @@ async def test_reload_command_is_answered_while_the_folder_hangs(
     )
     async with asyncio.timeout(LIMIT_S):
         while not answer.done():
-            await daemon._timer.wait(None, daemon._looked_at, 0.05)
+            await daemon._timer.wait(None, daemon._turns.looked_at, 0.05)
             await daemon._look()
     await control.close()
 

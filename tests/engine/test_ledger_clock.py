@@ -172,7 +172,7 @@ async def test_clocks_that_differ_are_told_and_found_until_they_agree() -> None:
     async def found() -> tuple[str, ...]:
         for _ in range(2):
             await chores(daemon, "lead")
-        await daemon._run_audit()
+        await daemon._chores.audit()
         await chores(daemon, "report")
         return (await ledger.read_nodes())[0].findings
 

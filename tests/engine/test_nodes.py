@@ -202,7 +202,7 @@ async def test_nodes_that_differ_are_told_of_once(ledger: Ledger) -> None:
 async def chores(daemon: Daemon, *names: str) -> None:
     """What the daemon's own loop does when it is time for these."""
     daemon._timer.wanted |= {Chore(name) for name in names}
-    await daemon._do_chores()
+    await daemon._chores.do()
 
 
 # -- comparing

@@ -21,7 +21,7 @@ UNREACHED = "unreached: there is no way to tell the operator, by ops/hook"
 
 async def list_wrong(stage: Stage, daemon: Daemon) -> tuple[str, ...]:
     """Audit, report, and list what ``alertd status`` finds wrong. The command fails if there is anything."""
-    await daemon._run_audit()
+    await daemon._chores.audit()
     await daemon._status.report(stage.scene.config)
     return (await read_health(stage.world.ledger, stage.clock.now())).wrong
 

@@ -43,7 +43,7 @@ async def vanished(ledger: Ledger) -> tuple[Stage, Daemon]:
 
 async def heard(ledger: Ledger, daemon: Daemon) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What ``alertd status`` shows: problems, and findings of the audit."""
-    await daemon._run_audit()
+    await daemon._chores.audit()
     await daemon._status.report(daemon._reloader.config)
     node = (await ledger.read_nodes())[0]
     return node.problems, node.findings

@@ -65,7 +65,7 @@ class LiveDaemon(Daemon):
             # The real one asks every two seconds; here it does while there is something to see.
             self._timer.wanted.add(Chore.FILES)
             wait_s = min(wait_s, 2.0)
-        await self._timer.wait(next_at, self._looked_at, wait_s)
+        await self._timer.wait(next_at, self._turns.looked_at, wait_s)
 
     def poke(self, *chores: str) -> None:
         """Look at once, and see to ``chores`` first."""

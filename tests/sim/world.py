@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from alertd.engine.daemon import AUDIT_EVERY_S, RECONCILE_EVERY_S, REPORT_EVERY_S
+from alertd.engine.chores import AUDIT_EVERY_S, RECONCILE_EVERY_S, REPORT_EVERY_S
 from alertd.ports import Notifier
 from tests.sim.dice import Dice, generator
 from tests.sim.facts import Facts, Look

@@ -70,13 +70,15 @@ class AuditFault(StrEnum):
     """Something is due, and the loop has not looked at it."""
     STUCK = "stuck"
     """The loop does not finish what it is doing."""
+    LAGGING = "lagging"
+    """The loop has woken late for minutes."""
     DISPLACED = "displaced"
     """The ledger's file was deleted, moved or replaced."""
     DAMAGED = "damaged"
     """Pages of the ledger are damaged."""
 
 
-CURRENT = frozenset({AuditFault.UNWRITABLE, AuditFault.LATE, AuditFault.STUCK})
+CURRENT = frozenset({AuditFault.UNWRITABLE, AuditFault.LATE, AuditFault.STUCK, AuditFault.LAGGING})
 """Faults that a daemon knows from its memory at every moment, without the ledger.
 
 These faults alone cause no restart, which would lose the outcomes that the daemon still has to record. A loop

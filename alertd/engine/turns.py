@@ -1,0 +1,112 @@
+"""One turn after another: settle, bind, lease and send. A turn does all that can be done without waiting.
+
+Planning must not hold up sending. So a chore that takes long calls :meth:`Turns.give_way` often, and a turn
+is made in the middle of the chore when something has become due.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+
+from alertd.engine.binding import name_sets
+from alertd.engine.deps import Dependencies
+from alertd.engine.ledger_watch import PageCheck
+from alertd.engine.liveness import Liveness
+from alertd.engine.observer import log_bound
+from alertd.engine.reload import Reloader
+from alertd.engine.sender import Sender
+from alertd.engine.status import StatusReporter
+
+GIVE_WAY_S = 0.02
+"""How long a chore works before it lets other tasks run, and has what is due sent."""
+
+TURN_AT_LEAST_S = 0.25
+"""How long a chore works before the ledger is asked for what has become due, and ended sends are settled."""
+
+DAMAGED_AGAIN = timedelta(seconds=1)
+"""When to look again if the page that says what is due next is damaged."""
+
+
+class Turns:
+    """Makes the turns of a daemon.
+
+    Attributes:
+        looked_at: when the last turn began (UTC).
+        next_at: when something is due next, as the last look or the last turn in a chore found it.
+    """
+
+    def __init__(
+        self,
+        deps: Dependencies,
+        *,
+        reloader: Reloader,
+        sender: Sender,
+        status: StatusReporter,
+        pages: PageCheck,
+        liveness: Liveness,
+    ) -> None:
+        self.looked_at = deps.clock.now()
+        self.next_at: datetime | None = None
+        self._deps = deps
+        self._reloader = reloader
+        self._sender = sender
+        self._status = status
+        self._pages = pages
+        self._liveness = liveness
+        self._gave_way_s = self._turned_s = deps.clock.monotonic()
+
+    async def turn(self) -> datetime | None:
+        """Do all that can be done without waiting. Returns when the next thing is due, as :meth:`find_next`.
+
+        Sends go on in the background.
+        """
+        active, attempt = self._reloader.active, self._pages.attempt
+        await attempt(self._sender.settle(), None)
+        now = self.looked_at = self._deps.clock.now()
+        known = active.make_known(self._status.elsewhere, now)
+        more = True
+        while more:
+            bound = await attempt(active.binder.bind(now, known), None)
+            more = bound is not None and bound.more
+            if bound is not None:
+                log_bound(self._deps.log, bound)
+                if bound.failed:
+                    told = self._status.tell_undecidable(active.config, name_sets(bound.failed))
+                    await attempt(told, None)
+        await attempt(self._sender.start(active.dispatcher, known), None)
+        return await attempt(self.find_next(now), now + DAMAGED_AGAIN)
+
+    async def give_way(self) -> None:
+        """Let other tasks run, and send what is due, if a chore has worked for a while.
+
+        A chore may take minutes, and a reminder must not be late because of it.
+        """
+        clock = self._deps.clock
+        if clock.monotonic() - self._gave_way_s < GIVE_WAY_S:
+            return
+        await asyncio.sleep(0)
+        is_due = self.next_at is not None and self.looked_at < self.next_at <= clock.now()
+        if self._reloader.config is not None and (
+            is_due or clock.monotonic() - self._turned_s >= TURN_AT_LEAST_S
+        ):
+            self.next_at = await self.turn()
+            self._turned_s = clock.monotonic()
+            # What was to be sent is sent, so the loop is not stuck, however long the chore takes.
+            self._liveness.finish_look(self.next_at)
+            self._liveness.begin_look()
+        self._gave_way_s = clock.monotonic()
+
+    async def find_next(self, now: datetime) -> datetime | None:
+        """Return when (UTC) something may be due next. It may lie in the past. None: nothing waits."""
+        shut, wait = self._sender.find_shut()
+        # A delivery whose lease was lost may have to wait until a send in flight ends, which wakes the loop.
+        next_at = await self._deps.ledger.find_next_wake(
+            now,
+            shut,
+            lost=not self._sender.count,
+            known=self._reloader.active.make_known(self._status.elsewhere, now),
+        )
+        if wait is None:
+            return next_at
+        return min(now + wait, next_at or now + wait)
