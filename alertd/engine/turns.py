@@ -17,6 +17,7 @@ from alertd.engine.observer import log_bound
 from alertd.engine.reload import Reloader
 from alertd.engine.sender import Sender
 from alertd.engine.status import StatusReporter
+from alertd.engine.timer import LOOK_AGAIN_S
 
 GIVE_WAY_S = 0.02
 """How long a chore works before it lets other tasks run, and has what is due sent."""
@@ -54,7 +55,7 @@ class Turns:
         self._status = status
         self._pages = pages
         self._liveness = liveness
-        self._gave_way_s = self._turned_s = deps.clock.monotonic()
+        self._gave_way_s = self._turned_s = self._ended_s = deps.clock.monotonic()
 
     async def turn(self) -> datetime | None:
         """Do all that can be done without waiting. Returns when the next thing is due, as :meth:`find_next`.
@@ -75,7 +76,16 @@ class Turns:
                     told = self._status.tell_undecidable(active.config, name_sets(bound.failed))
                     await attempt(told, None)
         await attempt(self._sender.start(active.dispatcher, known), None)
-        return await attempt(self.find_next(now), now + DAMAGED_AGAIN)
+        next_at = await attempt(self.find_next(now), now + DAMAGED_AGAIN)
+        self._ended_s = self._deps.clock.monotonic()
+        return next_at
+
+    def is_needed(self) -> bool:
+        """Return whether a turn may find something to do although nobody has written to the ledger."""
+        clock = self._deps.clock
+        is_due = self.next_at is not None and self.next_at <= clock.now()
+        is_sending = bool(self._sender.count) or self._sender.find_shut()[1] is not None
+        return is_due or is_sending or clock.monotonic() - self._ended_s >= LOOK_AGAIN_S
 
     async def give_way(self) -> None:
         """Let other tasks run, and send what is due, if a chore has worked for a while.
