@@ -3,6 +3,8 @@
 Exit code 0 means success, 1 a problem and 2 wrong usage. An AlertdError is printed as one line on stderr, and
 a DefinitionsError as one line for each problem. The user or the surroundings caused such an error, so a
 traceback would not help. Any other exception is a bug and keeps its traceback.
+
+Only the module of the command that is run is imported, since the daemon keeps in memory what it has imported.
 """
 
 from __future__ import annotations
@@ -10,30 +12,15 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from types import ModuleType
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from alertd import __version__
-from alertd.cli import (
-    act,
-    check,
-    credentials,
-    doctor,
-    explain,
-    history,
-    ledger,
-    notifiers,
-    plan,
-    preview,
-    routes,
-    run,
-    send,
-    starter,
-    status,
-)
 from alertd.errors import AlertdError, DefinitionsError
 
 
@@ -52,14 +39,50 @@ class _Group(TyperGroup):
             raise typer.Exit(1) from None
 
 
-app = typer.Typer(
-    name="alertd",
-    cls=_Group,
-    no_args_is_help=True,
-    add_completion=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    pretty_exceptions_enable=False,
-)
+_COMMANDS: dict[str, dict[str, str]] = {
+    "Run": {"run": "run", "reload": "run", "demo": "run", "migrate": "ledger"},
+    "Look": {"check": "check", "plan": "plan", "explain": "explain", "routes": "routes"},
+    "What was done": {"status": "status", "history": "history", "doctor": "doctor"},
+    "Say": {"ack": "act", "snooze": "act", "done": "act", "cancel": "act", "reopen": "act"},
+    "Send": {"preview": "preview", "send-test": "send", "retry": "send", "notifiers": "notifiers"},
+    "Let in": {"token": "credentials", "user": "credentials"},
+    "Keep": {"backup": "ledger", "restore": "ledger", "prune": "ledger"},
+    "Begin": {"init": "starter", "schema": "starter"},
+}
+"""By panel of the help: each command, with the module of ``alertd.cli`` that has the function of its name."""
+
+
+def make_app(arguments: Sequence[str] = ()) -> typer.Typer:
+    """Make the command line.
+
+    Args:
+        arguments: what the user has typed. If a command or ``--version`` comes first, all other commands are
+            left out, and their modules are not imported. By default, all commands are there.
+    """
+    app = typer.Typer(
+        name="alertd",
+        cls=_Group,
+        no_args_is_help=True,
+        add_completion=True,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_root)
+    known = {name for commands in _COMMANDS.values() for name in commands}
+    needed = known if not {"--version", *known}.intersection(arguments[:1]) else {arguments[0]}
+    for panel, commands in _COMMANDS.items():
+        for name, module in commands.items():
+            if name in needed:
+                _add_command(app, panel, name, import_module(f"alertd.cli.{module}"))
+    return app
+
+
+def _add_command(app: typer.Typer, panel: str, name: str, module: ModuleType) -> None:
+    command = getattr(module, name.replace("-", "_"))
+    if isinstance(command, typer.Typer):
+        app.add_typer(command, name=name, rich_help_panel=panel)
+    else:
+        app.command(name, help=_unwrapped(command), rich_help_panel=panel)(command)
 
 
 def _version(wanted: bool) -> None:
@@ -68,7 +91,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
@@ -83,38 +105,6 @@ def _unwrapped(command: Callable[..., None]) -> str:
     return "\n\n".join(paragraph.replace("\n", " ") for paragraph in paragraphs)
 
 
-_Command = Callable[..., None]
-_COMMANDS: tuple[tuple[str, dict[str, _Command]], ...] = (
-    ("Run", {"run": run.run, "reload": run.reload, "demo": run.demo, "migrate": ledger.migrate}),
-    ("Look", {"check": check.check, "plan": plan.plan, "explain": explain.explain}),
-    ("What was done", {"status": status.status, "history": history.history, "doctor": doctor.doctor}),
-    (
-        "Say",
-        {"ack": act.ack, "snooze": act.snooze, "done": act.done, "cancel": act.cancel, "reopen": act.reopen},
-    ),
-    (
-        "Send",
-        {
-            "preview": preview.preview,
-            "send-test": send.send_test,
-            "retry": send.retry,
-            "notifiers": notifiers.notifiers,
-        },
-    ),
-    ("Let in", {"token": credentials.token, "user": credentials.user}),
-    ("Keep", {"backup": ledger.backup, "restore": ledger.restore, "prune": ledger.prune}),
-    ("Begin", {"init": starter.init, "schema": starter.schema}),
-)
-
-for _panel, _commands in _COMMANDS:
-    for _name, _command in _commands.items():
-        app.command(_name, help=_unwrapped(_command), rich_help_panel=_panel)(_command)
-
-app.add_typer(
-    routes.routes, name="routes", help="Show and test the routes to receivers.", rich_help_panel="Look"
-)
-
-
 def main() -> None:
     """Run the command line. This is the entry point of the ``alertd`` script."""
     # If the terminal's encoding lacks a character such as "–", a replacement is printed instead of an error.
@@ -122,7 +112,7 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:
-        app()
+        make_app(sys.argv[1:])()
     finally:
         _discard_unread_output()
 

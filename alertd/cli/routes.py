@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from alertd.core.routing.route import Match, Route
 
-routes = typer.Typer(no_args_is_help=True)
+routes = typer.Typer(no_args_is_help=True, help="Show and test the routes to receivers.")
 
 
 @routes.command("show")

@@ -37,6 +37,9 @@ RECONCILE_EVERY_S = 6 * 3600
 AUDIT_EVERY_S = 60
 PRUNE_EVERY_S = 24 * 3600
 
+QUIET = frozenset({Chore.FILES, Chore.LEDGER, Chore.FILE, Chore.PAGES, Chore.LEAD, Chore.REPORT})
+"""The chores that make nothing due by themselves. They ask for other chores if they find something."""
+
 
 @dataclass(kw_only=True, eq=False)
 class Chores:
@@ -45,6 +48,7 @@ class Chores:
     Attributes:
         undone: files were read that could not be put in force, because pages that it needs are damaged.
         pace: how much one transaction of a prune deletes.
+        has_turned: a turn has been made since the ledger was last followed, so rows may have been set apart.
     """
 
     deps: Dependencies
@@ -63,16 +67,20 @@ class Chores:
     turns: Turns
     undone: bool = False
     pace: PrunePace = field(default_factory=PrunePace)
+    has_turned: bool = True
 
-    async def do(self) -> None:
+    async def do(self) -> bool:
         """Do everything that is wanted but the audit, which comes after the turn.
+
+        Returns:
+            whether something may be due by now that was not due before.
 
         Raises:
             LedgerError: the ledger cannot be used; what was wanted is still wanted.
         """
         wanted = self.timer.wanted - {Chore.AUDIT}
         self.timer.wanted &= {Chore.AUDIT}
-        led = self.lease.held
+        led, has_changed = self.lease.held, False
         try:
             if Chore.LEAD in wanted:
                 if await self.clock.compare(self.deps.ledger):
@@ -85,7 +93,7 @@ class Chores:
                 self.timer.wanted.discard(Chore.RELOAD)
             await self.reloader.check_hang()
             if Chore.LEDGER in wanted:
-                await self._follow_ledger()
+                has_changed = await self._follow_ledger()
             if Chore.REPORT in wanted and self.undone:
                 wanted.add(Chore.RELOAD)
             if Chore.RELOAD in wanted:
@@ -99,13 +107,20 @@ class Chores:
         finally:
             if self.lease.held and not led:
                 self._take_over()
+        return has_changed or not wanted <= QUIET
 
-    async def _follow_ledger(self) -> None:
-        """Look at what others have written, and at rows that can or cannot be read any more."""
-        await self.pages.attempt(self.planner.follow_done_dates(), None)
-        if await self.pages.attempt(self.apart.have_changed(), False):
+    async def _follow_ledger(self) -> bool:
+        """Look at what others have written, and at rows that can or cannot be read any more.
+
+        Returns:
+            whether others have written.
+        """
+        has_changed = await self.pages.attempt(self.planner.follow_done_dates(), True)
+        may_have_parted, self.has_turned = has_changed or self.has_turned, False
+        if may_have_parted and await self.pages.attempt(self.apart.have_changed(), False):
             # The audit names these rows, and has those written again that the files define.
             self.timer.wanted.add(Chore.AUDIT)
+        return has_changed
 
     async def _plan(self, wanted: set[Chore]) -> None:
         """Put the files that were read in force, or plan again by those that are."""

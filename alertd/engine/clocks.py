@@ -16,7 +16,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from math import inf
+from math import floor, inf
 
 from alertd.core.planning.audit import DIFFERS_BY
 from alertd.ports import Clock, TimeSource
@@ -254,7 +254,7 @@ class ClockMonitor:
     def start(self) -> None:
         """Compare each second from now on, in the running loop."""
         self._last = self._read()
-        self._set_timer()
+        self._set_timer(asyncio.get_running_loop().time() + COMPARE_EVERY_S)
 
     def stop(self) -> None:
         """Stop comparing."""
@@ -297,11 +297,13 @@ class ClockMonitor:
     def _read(self) -> tuple[datetime, float, float]:
         return self._clock.now(), self._clock.monotonic(), self._asleep()
 
-    def _set_timer(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(COMPARE_EVERY_S, self._compare_again)
+    def _set_timer(self, at_s: float) -> None:
+        self._timer = asyncio.get_running_loop().call_at(at_s, self._compare_again)
 
     def _compare_again(self) -> None:
-        if self._timer is not None:
-            self._on_woken(max(0.0, asyncio.get_running_loop().time() - self._timer.when()))
+        assert self._timer is not None  # noqa: S101  for mypy
+        due_s, now_s = self._timer.when(), asyncio.get_running_loop().time()
+        self._on_woken(max(0.0, now_s - due_s))
         self.compare()
-        self._set_timer()
+        # At whole seconds after the start, as the timer of the chores, so that one wake-up serves both.
+        self._set_timer(due_s + COMPARE_EVERY_S * (floor((now_s - due_s) / COMPARE_EVERY_S) + 1))

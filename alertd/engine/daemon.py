@@ -346,8 +346,12 @@ class Daemon:
     # -- one look: do the chores, then send what is due
 
     async def _look(self) -> datetime | None:
-        """Do everything that is to be done now. Returns when the next thing is due, as :meth:`next_at`."""
+        """Do everything that is to be done now. Returns when the next thing is due, as :meth:`next_at`.
+
+        After chores that have found nothing, no turn is made: nothing can have become due meanwhile.
+        """
         deps = self._deps
+        is_called, self._timer.is_called = self._timer.is_called, False
         self._monitor.compare()
         if self._is_well():
             deps.systemd.alive()
@@ -358,8 +362,12 @@ class Daemon:
             return self._after(self._backoff.left_s)
         self._liveness.begin_look()
         try:
-            await self._chores.do()
+            may_be_due = await self._chores.do()
+            if not (may_be_due or is_called or self._is_turn_needed()):
+                self._liveness.finish_look(self._turns.next_at)
+                return self._turns.next_at
             next_at = self._turns.next_at = await self.turn()
+            self._chores.has_turned = True
             # What was to be written is written, so the audit does not find that it cannot be.
             self._liveness.finish_look(next_at)
             self._liveness.begin_look()
@@ -384,6 +392,10 @@ class Daemon:
         self._backoff.succeed()
         self._show_status()
         return next_at
+
+    def _is_turn_needed(self) -> bool:
+        is_wanted = self._timer.is_called or Chore.AUDIT in self._timer.wanted
+        return is_wanted or self._backoff.is_failing or self._turns.is_needed()
 
     async def _audit_what_can_be_read(self) -> None:
         """Audit, if an audit is wanted, after the ledger has failed: often only writing fails."""

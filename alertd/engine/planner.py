@@ -101,15 +101,18 @@ class Planner:
             report = await self._reconcile(self.definitions, self.definitions.config, reconsider=reconsider)
             log_report(self._deps.log, report)
 
-    async def follow_done_dates(self) -> None:
+    async def follow_done_dates(self) -> bool:
         """Reconcile the deadlines that count from milestones whose done dates another process has changed.
+
+        Returns:
+            whether another process has written anything since the last call.
 
         Raises:
             LedgerError: the ledger cannot be used; the next call does the same work.
         """
         version = await self._deps.ledger.read_version()
         if version == self._version:
-            return
+            return False
         before, done = self.done, await self._deps.ledger.read_done_dates()
         changed = {name for name in done.keys() | before.keys() if done.get(name) != before.get(name)}
         definitions = self.definitions
@@ -131,6 +134,7 @@ class Planner:
             else:
                 log_report(self._deps.log, report)
         self.done, self._version = done, version
+        return True
 
     async def _keep_config(self, definitions: Definitions) -> None:
         """Keep the configuration in the ledger, so that a daemon can start while ``alertd.yaml`` is broken.

@@ -1,7 +1,9 @@
 """Wakes the loop: at the next due instant, for the periodic chores, and when another part asks.
 
-APScheduler wakes the loop for the chores. The wait for the next instant goes by the monotonic clock. When the
-wall clock is set, the clock monitor calls :meth:`Timer.restart`, and all waits begin again.
+A timer of the event loop wakes the loop for the chores that come at least once a minute. They are due at
+whole multiples of their periods, so several are done at one wake-up. APScheduler wakes the loop for the
+other chores. The wait for the next instant goes by the monotonic clock. When the wall clock is set, the
+clock monitor calls :meth:`Timer.restart`, and all waits begin again.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import asyncio
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
+from math import floor
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
@@ -21,6 +24,12 @@ LOOK_AGAIN_S = 30.0
 
 LEAST_S = 0.001
 """The shortest wait: a shorter one can be less than the clock's resolution of a microsecond."""
+
+FREQUENT_S = 60.0
+"""Chores with at most this period go by the timer of the event loop, which costs least."""
+
+TOGETHER_S = 0.02
+"""Chores that are due within this time are done together."""
 
 SOON = timedelta(milliseconds=200)
 """When to look again at a delivery that is ready and could not be leased: another node is binding it, or as
@@ -80,12 +89,18 @@ class Timer:
 
     Attributes:
         wanted: the chores to do at the next look.
+        is_called: whether somebody has called :meth:`wake`, :meth:`want` or :meth:`restart`. The loop sets it
+            back. A periodic chore that comes at least once a minute does not set it.
     """
 
     def __init__(self, clock: Clock, chores: Mapping[Chore, float]) -> None:
         self.wanted: set[Chore] = set()
+        self.is_called = False
         self._clock = clock
-        self._chores = chores
+        self._rare = {chore: every_s for chore, every_s in chores.items() if every_s > FREQUENT_S}
+        self._frequent = {chore: every_s for chore, every_s in chores.items() if every_s <= FREQUENT_S}
+        self._due_s: dict[Chore, float] = {}
+        self._handle: asyncio.TimerHandle | None = None
         self._woken = asyncio.Event()
         self._scheduler: AsyncIOScheduler | None = None
 
@@ -94,29 +109,36 @@ class Timer:
         self._scheduler = AsyncIOScheduler(
             timezone="UTC", job_defaults={"misfire_grace_time": None, "coalesce": True}
         )
-        self._schedule_chores()
+        self._schedule_rare()
         self._scheduler.start()
+        now_s = asyncio.get_running_loop().time()
+        self._due_s = {chore: now_s + every_s for chore, every_s in self._frequent.items()}
+        self._set_handle()
 
     def stop(self) -> None:
         """Stop waking the loop for the periodic chores."""
         if self._scheduler is not None:
             self._scheduler.shutdown(wait=False)
             self._scheduler = None
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
 
     def wake(self) -> None:
         """Wake the loop now."""
+        self.is_called = True
         self._woken.set()
 
     def want(self, *chores: Chore) -> None:
         """Wake the loop now, and have it do these chores."""
         self.wanted.update(chores)
-        self._woken.set()
+        self.wake()
 
     def restart(self) -> None:
         """Wake the loop now and begin all waits again, since the wall clock was set."""
         if self._scheduler is not None:
-            self._schedule_chores()
-        self._woken.set()
+            self._schedule_rare()
+        self.wake()
 
     async def wait(self, next_at: datetime | None, looked_at: datetime, longest_s: float) -> None:
         """Return when the timer is woken, at ``next_at``, or after ``longest_s``, whichever comes first.
@@ -138,9 +160,24 @@ class Timer:
             pass
         self._woken.clear()
 
-    def _schedule_chores(self) -> None:
+    def _set_handle(self) -> None:
+        if self._due_s:
+            self._handle = asyncio.get_running_loop().call_at(min(self._due_s.values()), self._want_frequent)
+
+    def _want_frequent(self) -> None:
+        now_s = asyncio.get_running_loop().time()
+        for chore, due_s in self._due_s.items():
+            if due_s <= now_s + TOGETHER_S:
+                self.wanted.add(chore)
+                self._woken.set()
+                every_s = self._frequent[chore]
+                # A chore that comes late keeps its place among the others, and is not made up for.
+                self._due_s[chore] = due_s + every_s * max(1, floor((now_s - due_s) / every_s) + 1)
+        self._set_handle()
+
+    def _schedule_rare(self) -> None:
         assert self._scheduler is not None  # noqa: S101  for mypy
-        for name, seconds in self._chores.items():
+        for name, seconds in self._rare.items():
             self._scheduler.add_job(
                 self._want_chore, Every(seconds), args=[name], id=name, replace_existing=True
             )

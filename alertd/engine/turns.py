@@ -65,7 +65,7 @@ class Turns:
         self._liveness = liveness
         self._timer = timer
         self._beside: set[asyncio.Task[Any]] = set()
-        self._gave_way_s = self._turned_s = deps.clock.monotonic()
+        self._gave_way_s = self._turned_s = self._ended_s = deps.clock.monotonic()
 
     async def turn(self) -> datetime | None:
         """Do all that can be done without waiting. Returns when the next thing is due, as :meth:`find_next`.
@@ -85,7 +85,16 @@ class Turns:
                 await self._report(await attempt(active.binder.bind_others(self._deps.clock.now()), None))
             # What was decided about goes out before more is decided about.
             await attempt(self._sender.start(active.dispatcher, known), None)
-        return await attempt(self.find_next(now), now + DAMAGED_AGAIN)
+        next_at = await attempt(self.find_next(now), now + DAMAGED_AGAIN)
+        self._ended_s = self._deps.clock.monotonic()
+        return next_at
+
+    def is_needed(self) -> bool:
+        """Return whether a turn may find something to do although nobody has written to the ledger."""
+        clock = self._deps.clock
+        is_due = self.next_at is not None and self.next_at <= clock.now()
+        is_sending = bool(self._sender.count) or self._sender.find_shut()[1] is not None
+        return is_due or is_sending or clock.monotonic() - self._ended_s >= LOOK_AGAIN_S
 
     async def _report(self, bound: BindResult | None) -> None:
         """Log what was decided, and tell the operator what could not be decided."""

@@ -10,10 +10,17 @@ from enum import StrEnum
 from functools import partialmethod
 from typing import Any, TextIO
 
-import structlog
-from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
-
 from alertd.system.systemd import is_journal
+
+# If these packages are installed, structlog imports them for tracebacks and contexts, which alertd does not
+# use. They take 5 MB of the daemon's memory. An import of a module that is None in sys.modules fails.
+_UNUSED = {"rich", "greenlet"} - sys.modules.keys()
+sys.modules.update(dict.fromkeys(_UNUSED))  # type: ignore[arg-type]
+import structlog  # noqa: E402
+from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger  # noqa: E402
+
+for _name in _UNUSED:
+    del sys.modules[_name]
 
 
 class Event(StrEnum):

@@ -13,7 +13,7 @@ from typing import TypeVar
 from typer.testing import CliRunner
 
 from alertd import app as composition
-from alertd.cli import app
+from alertd.cli import make_app
 from alertd.core.ledger.outcome import Outcome, Sent
 from alertd.core.message.message import Message
 from alertd.engine.binding import Binder
@@ -58,7 +58,7 @@ def run(*args: str | Path, columns: int = 80, **env: str) -> Ran:
         "XDG_STATE_HOME": "/nonexistent",
         **env,
     }
-    result = CliRunner().invoke(app, [str(arg) for arg in args], env=surroundings)
+    result = CliRunner().invoke(make_app(), [str(arg) for arg in args], env=surroundings)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Ran(code=result.exit_code, out=result.stdout, err=result.stderr)

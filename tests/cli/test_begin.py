@@ -97,8 +97,8 @@ def test_wrong_usage_exits_2() -> None:
 def test_help_loads_nothing_heavy() -> None:
     """--help is fast because it imports no HTTP client, no database library and no pydantic."""
     code = (
-        "import sys\nfrom alertd.cli import app\n"
-        "try:\n    app(['--help'])\nexcept SystemExit:\n    pass\n"
+        "import sys\nfrom alertd.cli import make_app\n"
+        "try:\n    make_app()(['--help'])\nexcept SystemExit:\n    pass\n"
         "heavy = {'httpx', 'aiohttp', 'sqlalchemy', 'pydantic', 'yaml', 'icalendar', 'dateutil', 'asyncio'}\n"
         "sys.exit(', '.join(sorted(heavy & set(sys.modules))) or 0)\n"
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from alertd.cli import app
+from alertd.cli import make_app
 from alertd.web.server.credentials import read
 from tests.cli.stage import run
 
@@ -54,7 +54,7 @@ def test_tokens_are_listed_and_dropped(config: Path) -> None:
 def test_a_password_is_read_from_stdin_and_only_its_hash_is_kept(config: Path) -> None:
     """user new reads the password from standard input, and writes only its hash."""
     done = CliRunner().invoke(
-        app, ["user", "new", "ada", "--config", str(config)], input="correct horse battery\n"
+        make_app(), ["user", "new", "ada", "--config", str(config)], input="correct horse battery\n"
     )
 
     (credential,), _ = read(config / "users")
@@ -67,7 +67,9 @@ def test_a_password_is_read_from_stdin_and_only_its_hash_is_kept(config: Path) -
 @pytest.mark.parametrize("password", ["short", "x" * 129, ""])
 def test_a_password_of_the_wrong_length_is_rejected(config: Path, password: str) -> None:
     """A password that is too short or too long is rejected, and no file is written."""
-    done = CliRunner().invoke(app, ["user", "new", "ada", "--config", str(config)], input=f"{password}\n")
+    done = CliRunner().invoke(
+        make_app(), ["user", "new", "ada", "--config", str(config)], input=f"{password}\n"
+    )
 
     assert done.exit_code == 1
     assert not (config / "users").exists()

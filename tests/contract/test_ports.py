@@ -7,7 +7,7 @@ from pathlib import Path
 import alertd
 
 PACKAGE = Path(alertd.__file__).parent
-COMPOSITION_ROOT = "app.py"
+COMPOSITION_ROOT = PACKAGE / "app"
 
 
 def find_annotations(tree: ast.AST) -> Iterator[ast.expr]:
@@ -19,9 +19,7 @@ def find_annotations(tree: ast.AST) -> Iterator[ast.expr]:
 
 def test_only_the_composition_root_takes_a_whole_ledger() -> None:
     """Every other class and function names the roles that it needs."""
-    files = [
-        file for file in PACKAGE.rglob("*.py") if file.name != COMPOSITION_ROOT or file.parent != PACKAGE
-    ]
+    files = [file for file in PACKAGE.rglob("*.py") if file.parent != COMPOSITION_ROOT]
 
     found = [
         f"{file.relative_to(PACKAGE)}:{annotation.lineno}"

@@ -238,7 +238,7 @@ receivers:
       - {type: email, to: [desk@example.org]}
       - {type: console}
 """,
-        app.load_option_models(),
+        app.OptionModels(),
     )
 
     assert list_followers(config.receivers["desk"]) == ("pagerduty", "slack")

@@ -11,7 +11,7 @@ import pytest
 import typer
 from typer.core import TyperGroup
 
-from alertd.cli import app
+from alertd.cli import make_app
 from alertd.definitions.config.keys import CONFIG
 from alertd.definitions.timeline.keys import MILESTONE
 
@@ -36,7 +36,7 @@ def test_there_are_three(pages: dict[str, str]) -> None:
 
 
 def test_every_command_has_its_part(pages: dict[str, str]) -> None:
-    group = typer.main.get_command(app)
+    group = typer.main.get_command(make_app())
     assert isinstance(group, TyperGroup)
 
     parts = re.findall(r"^\.SS (.*)$", words(pages["alertd.1"]), re.M)

@@ -23,8 +23,8 @@ import typer
 import yaml
 from typer.core import TyperGroup
 
-from alertd.app import load_option_models
-from alertd.cli import app
+from alertd.app import OptionModels
+from alertd.cli import make_app
 from alertd.core.config import Definitions
 from alertd.core.ledger.outcome import Sent
 from alertd.definitions.load import load
@@ -106,7 +106,7 @@ def test_definitions_load_without_a_problem(page: Path, tmp_path: Path) -> None:
             config = completed(block.body)
         (folder / "alertd.yaml").write_text(config, encoding="utf-8")
 
-        found = load(folder, load_option_models())
+        found = load(folder, OptionModels())
 
         assert not found.problems, f"{block}:\n" + "\n".join(str(one) for one in found.problems)
         assert_not_empty(found, block)
@@ -210,7 +210,7 @@ def test_shell_parses(block: Block) -> None:
 
 def test_commands_in_the_text_exist() -> None:
     """Each `alertd ...` in the prose and in shell blocks has a command and options that there are."""
-    group = typer.main.get_command(app)
+    group = typer.main.get_command(make_app())
     assert isinstance(group, TyperGroup)
     told = [line for block in of("sh") for line in block.body.splitlines() if line.startswith("alertd ")]
     told += [code for page in pages() for code in re.findall(r"`(alertd [^`]+)`", prose(page))]

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from alertd import app as application
-from alertd.cli import app
+from alertd.cli import make_app
 from alertd.core.deadline import compute_window, format_deadline_phrase, parse_deadline
 from alertd.core.explain.words import KINDS
 from alertd.core.ledger.records import DeliveryState, ReminderState
@@ -77,7 +77,7 @@ def text_of(page: str) -> str:
 
 def commands() -> dict[str, set[str]]:
     """The long options of every command, by its name."""
-    group = typer.main.get_command(app)
+    group = typer.main.get_command(make_app())
     assert isinstance(group, TyperGroup)
     return {name: options_of(command) for name, command in group.commands.items()} | {"": options_of(group)}
 
@@ -164,7 +164,7 @@ def test_every_type_of_notifier_is_documented() -> None:
 def test_every_key_of_a_notifier_is_documented(kind: str) -> None:
     told = first_column(section("notifiers.md", kind), "key")
 
-    fields = application.load_option_models()[kind].model_fields
+    fields = application.OptionModels()[kind].model_fields
     assert sorted(told) == sorted(field.alias or name for name, field in fields.items())
 
 

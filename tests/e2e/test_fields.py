@@ -88,7 +88,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def milestones(folder: Path) -> list[Milestone]:
-    definitions = load(folder, app.load_option_models())
+    definitions = load(folder, app.OptionModels())
     assert not definitions.problems
     return list(app.resolve_milestones(definitions).values())
 
@@ -188,7 +188,7 @@ async def test_page_and_api_show_every_field(
         scene = Scene(stage.ledger, "2026-08-01")
         scene.define(*milestones)
         await scene.reconcile()
-        stage.definitions = load(folder, app.load_option_models())
+        stage.definitions = load(folder, app.OptionModels())
 
         page = (await stage.get("/milestones/t/alpha")).text
         listed = (await stage.get("/")).text

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+import alertd
 from alertd import app
 from alertd.core.access import SCOPES
 from alertd.engine.control import ask
@@ -26,7 +27,7 @@ from tests.web.stage import NO_TLS
 
 LIMIT_S = 20.0
 
-INSTALLED = (sys.prefix, sys.base_prefix, str(Path(app.__file__).parent))
+INSTALLED = (sys.prefix, sys.base_prefix, str(Path(alertd.__file__).parent))
 """Where the program itself is. Modules and templates of pages are read on the loop at their first use."""
 
 SYSTEM: frozenset[str] = frozenset()

@@ -93,8 +93,8 @@ WORDS = frozenset({"phrase", "status", "note", "derived", "reason", "muted_by", 
 _EXPLAIN = """
 import sys
 import tests.nonsense_plugin
-from alertd.cli import app
-app(sys.argv[1:])
+from alertd.cli import make_app
+make_app()(sys.argv[1:])
 """
 
 

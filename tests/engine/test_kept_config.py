@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from alertd.app import load_option_models, make_loader
+from alertd.app import OptionModels, make_loader
 from alertd.core.access import Scope
 from alertd.core.config import Config
 from alertd.definitions.config.read import read_config
@@ -289,7 +289,7 @@ def test_kept_text_means_the_same_and_has_no_comments() -> None:
         "  - name: 'it''s \"weekend\" 😀 \\ é'\n"
         "    time_intervals: [{weekdays: [saturday], times: [{start_time: '00:00', end_time: 24:00}]}]\n"
     )
-    models = load_option_models()
+    models = OptionModels()
     read = read_config(sound.encode(), models)
     assert read.config is not None, read.problems
 

@@ -234,8 +234,8 @@ def test_it_is_imported_only_when_it_is_used_and_says_so_where_it_is_missing() -
     script = """
 import sys
 from pydantic import ValidationError
-from alertd.app import load_option_models
-options = load_option_models()["apprise"]
+from alertd.app import OptionModels
+options = OptionModels()["apprise"]
 assert "apprise" not in sys.modules
 sys.modules["apprise"] = None  # as if the package was not installed
 try:

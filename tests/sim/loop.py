@@ -29,10 +29,15 @@ class _Jump:
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
-    """asyncio's own loop, ready queue and timers, over a clock that starts at 0 and jumps."""
+    """asyncio's own loop, ready queue and timers, over a clock that starts at 0 and jumps.
+
+    Attributes:
+        jumps: how often a loop over a real clock would have been woken by a timer.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        self.jumps = 0
         self._now = 0.0
         self._selector = _Jump(self)
         # Finer than this a float of some months in seconds is not: a timer would never be due.
@@ -44,6 +49,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def jump(self, by: float) -> None:
         timers: list[asyncio.TimerHandle] = getattr(self, "_scheduled")  # noqa: B009  not in typeshed
         # To the timer itself: a sum of floats can end up short of it, and would be tried again for ever.
+        self.jumps += 1
         aim = self._now + by
         self._now = max(self._now, min(aim, timers[0].when()) if timers else aim)
 

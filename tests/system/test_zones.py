@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from alertd.system.zones import ZoneRules, read_zone_signature
+from alertd.system.zones import ALL_EVERY_S, ZoneFiles, ZoneRules, read_zone_signature
 
 
 @pytest.fixture
@@ -60,6 +60,31 @@ def test_change_of_a_zone_changes_the_signature(folder: Path, change: Callable[[
     change(folder)
 
     assert read_zone_signature() != before
+
+
+@pytest.mark.parametrize("change", [replace_by_one_of_the_same_size_and_time, add, remove, use_the_package])
+def test_look_at_the_folders_finds_what_a_package_changes(
+    folder: Path, change: Callable[[Path], None]
+) -> None:
+    files = ZoneFiles(lambda: 0.0)
+    os.utime(folder / "Asia", ns=(0, 0))
+    before = files.read_signature()
+
+    change(folder)
+
+    assert files.read_signature() != before
+
+
+def test_all_files_are_looked_at_only_every_ten_seconds(folder: Path) -> None:
+    """A file that is overwritten in its place changes no folder."""
+    now_s = 100.0
+    files = ZoneFiles(lambda: now_s)
+    before = files.read_signature()
+    overwrite(folder)
+
+    assert files.read_signature() == before
+    now_s += ALL_EVERY_S
+    assert files.read_signature() != before
 
 
 def test_signature_stays_the_same_while_nothing_that_is_read_changes(folder: Path) -> None:

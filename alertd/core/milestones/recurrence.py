@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from itertools import islice, takewhile
-
-from dateutil.rrule import rrule, rrulestr
+from typing import TYPE_CHECKING
 
 from alertd.core.deadline import Deadline, Precision, parse_deadline
 from alertd.core.milestones.milestone import Claim, Milestone, Recurrence
 from alertd.errors import RecurrenceError
+
+if TYPE_CHECKING:
+    from dateutil.rrule import rrule
 
 MAX_INSTANCES = 10_000
 _ALLOWED_FREQ = ("YEARLY", "MONTHLY", "WEEKLY", "DAILY")
@@ -157,6 +159,8 @@ def _find_day(deadline: Deadline) -> date | None:
 
 
 def _make_rule(text: str, first: datetime) -> rrule:
+    from dateutil.rrule import rrule, rrulestr
+
     # RFC 5545 requires UNTIL in UTC if DTSTART has a time zone. A UTC time cannot be compared with the naive
     # local times here, so the Z is removed. The date before the Z is the date that the writer intended.
     text = re.sub(r"(UNTIL=\d{8})(T\d{6})?Z?", lambda m: m[1] + (m[2] or "T235959"), text)

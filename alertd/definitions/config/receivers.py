@@ -68,14 +68,15 @@ def _read_notifier(reader: Reader, node: Node, options: Options) -> NotifierSpec
     values = reader.read_mapping(node, NOTIFIER)
     if values is None or "type" not in values or not isinstance(node, MappingNode):
         return None
-    kind = reader.look_up(values["type"], {name: name for name in options}, "type of notifier")
+    model = reader.look_up(values["type"], options, "type of notifier")
+    kind = reader.read_text(values["type"], NAME) if model is not None else None
     name = reader.read_text(values["name"], NAME) if "name" in values else kind
-    if kind is None or name is None:
+    if model is None or kind is None or name is None:
         return None
     rate = reader.parse(values["rate"], parse_rate) if "rate" in values else None
     keys = {key: scalar for key, scalar in node.keys.items() if key not in NOTIFIER.keys}
     own = MappingNode(node.line, node.column, keys, {key: node.values[key] for key in keys})
-    made = _read_options(reader, own, options[kind], kind)
+    made = _read_options(reader, own, model, kind)
     if made is None:
         return None
     written = fingerprint("options", kind, json.dumps(_convert_to_plain(own), sort_keys=True))

@@ -7,6 +7,7 @@ has a problem already. Reading continues after a problem, so all problems of a f
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from collections.abc import Mapping as AnyMapping
 from difflib import get_close_matches
 from enum import StrEnum
 from functools import lru_cache
@@ -177,7 +178,7 @@ class Reader:
         """Return the member of an enum that has this value."""
         return self.look_up(node, {str(choice): choice for choice in choices}, "")
 
-    def look_up(self, node: Node, known: dict[str, T], what: str) -> T | None:
+    def look_up(self, node: Node, known: AnyMapping[str, T], what: str) -> T | None:
         """Return the value that ``known`` has for a name.
 
         Args:

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from email.headerregistry import Address
 from email.utils import getaddresses
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator
 
 from alertd.notify.render.clean import clean_line
+
+if TYPE_CHECKING:
+    from email.headerregistry import Address
 
 MAX_LOCAL = 64
 """The longest local part in octets (RFC 5321, section 4.5.3.1.1)."""
@@ -54,6 +56,8 @@ class Mailbox:
 
         The library quotes the name, and encodes it where necessary (RFC 2047).
         """
+        from email.headerregistry import Address
+
         return Address(self.name, self.local, self.domain)
 
 

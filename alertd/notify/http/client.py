@@ -24,7 +24,6 @@ from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import partial
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -228,6 +227,8 @@ async def _send(
 
 
 def _open_client(tls: ssl.SSLContext, egress: Egress, proxy: str) -> httpx.AsyncClient:
+    from http.cookiejar import CookieJar, DefaultCookiePolicy
+
     import httpx
     from httpx_aiohttp import AiohttpTransport
 

@@ -7,14 +7,16 @@ locks the whole database.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import Column, Connection, Table, select, text
-from sqlalchemy.dialects import postgresql, sqlite
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql, sqlite
+
+    Insert = sqlite.Insert | postgresql.Insert
 
 T = TypeVar("T")
-
-Insert = sqlite.Insert | postgresql.Insert
 
 CHUNK = 500
 """How many values an ``in (...)`` list has at most. Both databases accept many more."""
@@ -31,8 +33,13 @@ def is_shared(connection: Connection) -> bool:
 
 def insert_into(connection: Connection, table: Table) -> Insert:
     """Return an ``insert`` that accepts an ``on conflict`` clause."""
+    # Only the dialect in use is imported, because each takes megabytes of memory.
     if is_shared(connection):
+        from sqlalchemy.dialects import postgresql
+
         return postgresql.insert(table)
+    from sqlalchemy.dialects import sqlite
+
     return sqlite.insert(table)
 
 

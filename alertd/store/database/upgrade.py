@@ -1,6 +1,7 @@
 """Check the schema's revision and upgrade an old schema.
 
-The check is cheap because it runs at every start. Alembic is imported only for an upgrade.
+The check is cheap because it runs at every start. Alembic takes 10 MB of memory, so it is imported only for
+an upgrade. A new SQLite database gets its tables from the schema, to which a test compares the migrations.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from alertd import __version__
 from alertd.errors import LedgerBusy, LedgerUnavailable, SchemaTooNew, SchemaTooOld
 from alertd.store.database.base import Database
 from alertd.store.database.dialect import WRITERS, is_shared, lock_revision
-from alertd.store.schema import FIRST_VERSIONS, REVISIONS
+from alertd.store.schema import FIRST_VERSIONS, REVISIONS, metadata
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -122,12 +123,25 @@ def _upgrade(connection: Connection, where: str, *, migrate: bool, create: bool)
     if found == HEAD:
         return Upgrade(where, found, HEAD)
     _refuse(found, where, migrate=migrate, create=create)
+    if not found and not is_shared(connection):
+        _create_tables(connection)
+        return Upgrade(where, found, HEAD)
     # This transaction holds the write lock, so the copy is the ledger at the moment of the upgrade.
-    copy = None if not found or is_shared(connection) else _copy(where, found)
+    copy = None if is_shared(connection) else _copy(where, found)
     from alembic import command
 
     command.upgrade(make_alembic_config(connection), "head")
     return Upgrade(where, found, HEAD, copy)
+
+
+def _create_tables(connection: Connection) -> None:
+    """Create what the migrations would create, and mark it as Alembic does."""
+    metadata.create_all(connection, checkfirst=False)
+    connection.exec_driver_sql(
+        "create table alembic_version "
+        "(version_num varchar(32) not null, constraint alembic_version_pkc primary key (version_num))"
+    )
+    connection.exec_driver_sql("insert into alembic_version (version_num) values (?)", (HEAD,))
 
 
 def _copy(where: str, found: str) -> Path:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
@@ -16,10 +16,16 @@ from alertd.web.server.flash import read_flash
 from alertd.web.server.forms import list_forms
 from alertd.web.server.static import asset_path
 
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
 
 @lru_cache(maxsize=1)
 def make_environment() -> Environment:
     """Make the environment of ``alertd/web/templates``, in which an undefined name is an error."""
+    # The first page imports it. Many daemons serve only health checks and metrics.
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     made = Environment(
         loader=PackageLoader("alertd.web"),
         auto_reload=False,  # looks at no file once a template is compiled
