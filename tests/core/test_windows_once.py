@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from types import FrameType
 
 from alertd.core.config import Definitions
 from alertd.core.deadline import compute_window
@@ -15,32 +11,10 @@ from alertd.core.explain.facts import make_record_facts
 from alertd.core.milestones.milestone import Milestone, Rank, list_operative_windows, list_stated_windows
 from alertd.core.milestones.policy import Contested
 from alertd.core.planning.plan import plan
+from tests.calls import counting
 from tests.core.builders import MINISTER, REUTERS, ROOT, at, claim, contested, owed, record
 from tests.core.test_compose import made_of
 from tests.scene import a_config
-
-
-class Calls:
-    """How often a function was called."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-
-@contextmanager
-def counting(function: Callable[..., object]) -> Iterator[Calls]:
-    """Counts the calls of ``function`` from anywhere."""
-    calls, before = Calls(), sys.getprofile()
-
-    def look(frame: FrameType, event: str, _: object) -> None:
-        if event == "call" and frame.f_code is function.__code__:
-            calls.count += 1
-
-    sys.setprofile(look)
-    try:
-        yield calls
-    finally:
-        sys.setprofile(before)
 
 
 def several(number: int) -> list[Milestone]:
