@@ -16,7 +16,7 @@ from alertd.testing import SAMPLES, sample_message, with_links
 HARMFUL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 
 texts = st.text(
-    st.one_of(st.characters(), st.sampled_from(" \t\n\x1b\x85\xa0\u2003\u2028\u202e\u2066\ud800\ufeffé𝔘"))
+    st.one_of(st.characters(), st.sampled_from(" \t\n\x1b\x85\xa0\u2003\u2028\u202e\u2066\ud800\ufeffé"))
 )
 
 
