@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 MAX_CONNECTIONS = 100
 
+KEEP_ALIVE = ("connection", "keep-alive")
+"""Asks servers to keep the connection that close it by default, as those of HTTP/1.0 do."""
+
 # At level INFO, these libraries log whole URLs.
 for _name in ("httpx", "httpcore", "aiohttp"):
     logging.getLogger(_name).setLevel(logging.WARNING)
@@ -56,6 +59,7 @@ class Transport(AiohttpTransport):
         if not isinstance(self.client, aiohttp.ClientSession):
             self.client = _open_session(self.ssl_context, self._egress)
         headers = [(name.decode(), value.decode()) for name, value in request.headers.raw]
+        headers.append(KEEP_ALIVE)
         with map_aiohttp_exceptions():
             answer = await self.client.request(
                 request.method,
