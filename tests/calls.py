@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 
 class Calls:
@@ -20,7 +21,7 @@ def counting(function: Callable[..., object]) -> Iterator[Calls]:
     """Count the calls of ``function``, which is written in Python, from anywhere in this thread."""
     calls, before = Calls(), sys.getprofile()  # blocks may be nested
 
-    def look(frame: FrameType, event: str, argument: object) -> None:
+    def look(frame: FrameType, event: Any, argument: object) -> None:
         if event == "call" and frame.f_code is function.__code__:
             calls.count += 1
         if before is not None:

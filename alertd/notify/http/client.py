@@ -124,9 +124,10 @@ class HttpClient:
         current = Progress()
         token = progress.set(current)
         try:
-            async with self._pools.client(tls, self.egress.network, proxy) as transport:
+            pool = await self._pools.take(tls, self.egress.network, proxy)
+            try:
                 answer = await _send(
-                    transport,
+                    pool.client,
                     target,
                     current,
                     method=method,
@@ -135,6 +136,8 @@ class HttpClient:
                     timeout_s=timeout_s,
                     hidden=concealed,
                 )
+            finally:
+                await pool.give_back()
         except TlsUnusable as error:
             answer = Retry(reason=f"{target.origin} cannot be reached: {error}")
         finally:

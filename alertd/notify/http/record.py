@@ -59,7 +59,7 @@ class AnswerRecord:
 
 @dataclass(slots=True, kw_only=True)
 class Progress:
-    """The progress of one request. The transport's tracing and its sockets record it.
+    """The progress of one request. The transport records it.
 
     Attributes:
         written: whether the request's headers were sent, so that the receiver may have acted on the request.

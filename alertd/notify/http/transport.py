@@ -60,16 +60,20 @@ class Transport(AiohttpTransport):
             self.client = _open_session(self.ssl_context, self._egress)
         headers = [(name.decode(), value.decode()) for name, value in request.headers.raw]
         headers.append(KEEP_ALIVE)
-        with map_aiohttp_exceptions():
+        content = await request.aread()
+        try:
             answer = await self.client.request(
                 request.method,
                 str(request.url),
                 headers=headers,
-                data=await request.aread() or None,
+                data=content or None,
                 allow_redirects=False,
                 proxy=self._proxy,
                 proxy_headers=self._proxy_login,
             )
+        except Exception:
+            with map_aiohttp_exceptions():
+                raise
         return httpx.Response(answer.status, headers=answer.raw_headers, stream=_Body(answer))
 
 
@@ -79,10 +83,18 @@ class _Body(httpx.AsyncByteStream):
     def __init__(self, answer: aiohttp.ClientResponse) -> None:
         self._answer = answer
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        with map_aiohttp_exceptions():
-            while piece := await self._answer.content.readany():
-                yield piece
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            piece = await self._answer.content.readany()
+        except Exception:
+            with map_aiohttp_exceptions():
+                raise
+        if not piece:
+            raise StopAsyncIteration
+        return piece
 
     async def aclose(self) -> None:
         """Give the connection back, or close it if the body was not read to its end."""
@@ -120,8 +132,12 @@ class _RecordingConnector(aiohttp.TCPConnector):
         return connection
 
 
-async def _mark_written(*_: Any) -> None:
-    progress.get().written = True
+class _RecordingRequest(aiohttp.ClientRequest):
+    """Records that it was sent. The request that asks a proxy for a tunnel is of aiohttp's own class."""
+
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        progress.get().written = True
+        return await super().send(conn)
 
 
 def _open_session(tls: ssl.SSLContext, egress: Egress) -> aiohttp.ClientSession:
@@ -136,14 +152,12 @@ def _open_session(tls: ssl.SSLContext, egress: Egress) -> aiohttp.ClientSession:
         current.opened = True
         return sock
 
-    trace = aiohttp.TraceConfig()
-    trace.on_request_headers_sent.append(_mark_written)
     connector = _RecordingConnector(
         ssl=tls, limit=MAX_CONNECTIONS, resolver=_EgressResolver(egress), socket_factory=open_socket
     )
     return aiohttp.ClientSession(
         connector=connector,
-        trace_configs=[trace],
+        request_class=_RecordingRequest,
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
         auto_decompress=False,
