@@ -83,8 +83,8 @@ man: $(VENV)/.dev ## make the man pages from docs/ in build/man/
 	@$(BIN)/python tools/man-pages build/man
 
 lock: $(VENV)-lock/.uv ## resolve the lock files again; ARGS=--upgrade upgrades every package
-	@$(LOCK) $(ARGS) --group dev --extra apprise --extra holidays --extra postgres --output-file requirements-dev.lock
-	@$(LOCK) $(ARGS) --group build --extra holidays --extra postgres --constraint requirements-dev.lock --output-file requirements-full.lock
+	@$(LOCK) $(ARGS) --group dev --extra apprise --extra fast --extra holidays --extra postgres --output-file requirements-dev.lock
+	@$(LOCK) $(ARGS) --group build --extra fast --extra holidays --extra postgres --constraint requirements-dev.lock --output-file requirements-full.lock
 	@$(LOCK_ONLY) $(ARGS) --group postgres-server --constraint requirements-dev.lock --output-file requirements-postgres-server.lock
 	@$(LOCK) --group build --constraint requirements-dev.lock --output-file requirements.lock
 	@if grep -nE '^-|://' requirements*.lock; then \

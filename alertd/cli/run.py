@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from alertd.cli.loading import run_to_end
 from alertd.cli.options import ConfigOption, DatabaseOption
 from alertd.cli.paper import say
 
@@ -55,11 +54,16 @@ def run(config: ConfigOption = None, database: DatabaseOption = None) -> None:
 
     SIGHUP reads the files again, as does a change of one. SIGTERM stops the daemon after the current sends.
     """
+    import asyncio
+
     from alertd import app
     from alertd.cli.loading import read_settings
+    from alertd.system.event_loop import find_loop_factory
 
     sys.setswitchinterval(SWITCH_EVERY_S)
-    raise typer.Exit(run_to_end(app.run(read_settings(config, database))))
+    settings = read_settings(config, database)
+    with asyncio.Runner(loop_factory=find_loop_factory(settings.event_loop)) as runner:
+        raise typer.Exit(runner.run(app.run(settings)))
 
 
 def demo(

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import Enum, auto
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from alertd.core.deadline import Qualifier, Window, format_deadline, parse_deadline
@@ -33,9 +34,10 @@ def format_day(day: date) -> str:
 def format_instant(at: datetime, zone: ZoneInfo) -> str:
     """Return the local time of an aware instant, such as ``30 September 2026, 09:00 (Asia/Baghdad)``."""
     wall = to_wall(at, zone)
-    return f"{format_day(wall.date())}, {wall:%H:%M} ({zone.key})"
+    return f"{format_day(wall)}, {wall.hour:02}:{wall.minute:02} ({zone.key})"
 
 
+@lru_cache(maxsize=512)
 def format_published(edtf: str) -> str:
     """Return a date of publication in words. A text that is not EDTF is returned unchanged."""
     try:
@@ -98,6 +100,7 @@ _NAMED_OFFSETS = {
 }
 
 
+@lru_cache(maxsize=512)
 def phrase_offset(offset: str) -> str:
     """Return an offset in words: ``-7d`` is ``7 days before the deadline``, and ``0d`` is ``on the day``."""
     if offset in _NAMED_OFFSETS:
@@ -166,7 +169,11 @@ def count_days_until(window: Window, now: datetime) -> int | None:
     """
     if window.last_day is None:
         return None
-    return (window.last_day - to_local_date(now, window.zone)).days
+    return (window.last_day - _find_today(now, window.zone)).days
+
+
+# A message asks many times which day it is, always at the same instant.
+_find_today = lru_cache(maxsize=64)(to_local_date)
 
 
 class Away(Enum):

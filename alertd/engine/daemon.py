@@ -50,6 +50,7 @@ from alertd.engine.status import DaemonStatus, StatusReporter
 from alertd.engine.timer import LOOK_AGAIN_S, Chore, Timer
 from alertd.engine.turns import Turns
 from alertd.errors import DefinitionsError, LedgerDamaged, LedgerError, SchemaTooNew
+from alertd.system.event_loop import name_running_loop
 from alertd.system.telemetry import Event
 
 
@@ -200,7 +201,9 @@ class Daemon:
                 ledger keeps no configuration, or it has no content although the ledger has timelines.
             LedgerError: the ledger cannot be used.
         """
-        self._deps.log.info(Event.DAEMON_STARTED, version=__version__, node=self._deps.node)
+        self._deps.log.info(
+            Event.DAEMON_STARTED, version=__version__, node=self._deps.node, loop=name_running_loop()
+        )
         definitions = await self._use_kept_config(await self._read_first())
         if definitions.unconfigured is not None and await self._pages.attempt(self._has_lived(), True):
             definitions = definitions.require_config()

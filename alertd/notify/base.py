@@ -175,4 +175,7 @@ def reveal(inline: SecretStr | None, file: str, env: Env) -> str:
 def encode_json(value: object) -> bytes:
     """Encode ``value`` as compact JSON in ASCII."""
     # Half a surrogate pair, or a line separator, passes every parser as an escape.
-    return json.dumps(value, separators=(",", ":")).encode("ascii")
+    return _JSON.encode(value).encode("ascii")
+
+
+_JSON = json.JSONEncoder(separators=(",", ":"))

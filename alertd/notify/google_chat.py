@@ -28,6 +28,7 @@ from alertd.notify import (
     Retry,
     SecretUnreadable,
     Sent,
+    Span,
     Style,
     UrlOptions,
     apply_wait,
@@ -176,9 +177,14 @@ def _paragraph(text: str) -> dict[str, Any]:
 
 
 def _html(line: OutlineLine) -> str:
-    # Cards do not support the tag <code>.
-    spans = (replace(span, style=Style.PLAIN) if span.style is Style.CODE else span for span in line.spans)
-    return render_html_line(replace(line, spans=tuple(spans)))
+    if any(span.style is Style.CODE for span in line.spans):
+        # Cards do not support the tag <code>.
+        line = replace(line, spans=tuple(map(_without_code, line.spans)))
+    return render_html_line(line)
+
+
+def _without_code(span: Span) -> Span:
+    return replace(span, style=Style.PLAIN) if span.style is Style.CODE else span
 
 
 def _cost(line: OutlineLine) -> int:

@@ -20,6 +20,7 @@ SERVICE_STATE = Path("/var/lib/alertd")
 SERVICE_RUNTIME = Path("/run/alertd")
 """The folders that deploy/alertd.service uses."""
 
+EventLoop = Literal["auto", "asyncio", "uvloop"]
 LogFormat = Literal["auto", "console", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -38,6 +39,7 @@ class Settings(BaseSettings):
         default="", description="sqlite:///... or postgresql://... ; empty: a file in the state directory"
     )
     listen: str = Field(default="127.0.0.1:8480", description="address of the web server, or off")
+    event_loop: EventLoop = Field(default="auto", description="auto: uvloop if it is installed, else asyncio")
     log_format: LogFormat = Field(default="auto", description="auto: console on a terminal, else json")
     log_level: LogLevel = Field(default="info", description="the least severe log event that is written")
 

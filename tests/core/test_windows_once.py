@@ -2,45 +2,34 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from types import FrameType
+from datetime import timedelta
 
 from alertd.core.config import Definitions
 from alertd.core.deadline import compute_window
 from alertd.core.explain.explanation import explain
 from alertd.core.explain.facts import make_record_facts
+from alertd.core.message.compose import ItemContext, compose
 from alertd.core.milestones.milestone import Milestone, Rank, list_operative_windows, list_stated_windows
 from alertd.core.milestones.policy import Contested
 from alertd.core.planning.plan import plan
-from tests.core.builders import MINISTER, REUTERS, ROOT, at, claim, contested, owed, record
+from alertd.core.routing.route import match_routes
+from alertd.core.time.instant import to_local_date
+from tests.calls import counting
+from tests.core.builders import (
+    MINISTER,
+    REUTERS,
+    ROOT,
+    at,
+    bound,
+    claim,
+    contested,
+    lease,
+    owed,
+    record,
+)
 from tests.core.test_compose import made_of
 from tests.scene import a_config
-
-
-class Calls:
-    """How often a function was called."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-
-@contextmanager
-def counting(function: Callable[..., object]) -> Iterator[Calls]:
-    """Counts the calls of ``function`` from anywhere."""
-    calls, before = Calls(), sys.getprofile()
-
-    def look(frame: FrameType, event: str, _: object) -> None:
-        if event == "call" and frame.f_code is function.__code__:
-            calls.count += 1
-
-    sys.setprofile(look)
-    try:
-        yield calls
-    finally:
-        sys.setprofile(before)
 
 
 def several(number: int) -> list[Milestone]:
@@ -104,3 +93,29 @@ def test_a_changed_milestone_has_windows_of_its_own() -> None:
     assert [one.window.id for one in list_stated_windows(other)] == ["2027-01-01/2027-02-01"]
     assert [one.window.id for one in list_operative_windows(chosen)] == ["2026-01-01/2027-01-01"]
     assert made == contested()
+
+
+def test_a_message_asks_once_which_day_it_is() -> None:
+    """Every distance of a message counts from one day, in each zone."""
+    made = several(20)
+    members = [owed(one, "-7d", of="2026-09") for one in made]
+    records = [replace(record(several(1)[0]), milestone=one) for one in made]
+
+    with counting(to_local_date) as calls:
+        made_of(members, records, members[0].at + timedelta(seconds=17))
+
+    assert calls.count == 1
+
+
+def test_a_message_matches_no_routes() -> None:
+    """Why a receiver gets a reminder was decided when the reminder was bound, and is kept with it."""
+    (made,) = several(1)
+    members = bound([owed(made, "-7d", of="2026-09")], [record(made)])
+    now = members[0].at
+    held, context = lease(members, [record(made)], now=now), ItemContext(route=ROOT)
+
+    with counting(match_routes) as calls:
+        message = compose(held, members, now, context)
+
+    assert "by the root route, which takes everything" in message.items[0].why
+    assert calls.count == 0

@@ -349,3 +349,17 @@ async def test_no_more_connections_are_kept_than_a_few(sink: SmtpSink) -> None:
     assert sink.connections == MAX_IDLE + 2
     assert not any(client.is_connected for client in open_ones)
     assert sink.commands.count("QUIT") == MAX_IDLE + 2
+
+
+async def test_a_backlog_of_mails_needs_as_many_connections_as_are_in_flight(sink: SmtpSink) -> None:
+    """Also when the mails end in groups, so that for a moment no connection is in use."""
+    notifier, in_flight, message = notifier_of(env_for(sink)), 8, sample_message()
+
+    for first in range(0, 496, in_flight):
+        mails = [replace(message, id=f"msg_{first + number}") for number in range(in_flight)]
+        outcomes = await asyncio.gather(*(notifier.send(mail, {}) for mail in mails))
+        assert outcomes == [Sent()] * in_flight
+    await notifier.aclose()
+
+    assert len(sink.mails) == 496
+    assert sink.connections <= in_flight

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 
 from alertd.core.deadline.parse import parse_deadline
 from alertd.core.deadline.value import MONTH_NAMES, Deadline, Precision, Qualifier, Reading, Unbounded
@@ -28,6 +29,7 @@ def format_deadline(deadline: Deadline) -> str:
     return f"up to {named}" if first else f"up to {named}, start not known"
 
 
+@lru_cache(maxsize=1024)
 def format_deadline_phrase(deadline: Deadline, reading: Reading = Reading.END) -> str:
     """Return the phrase for when something is due: "by September 2026", "before September 2026".
 
@@ -131,6 +133,8 @@ def _format_plain(deadline: Deadline) -> str:
 
 
 def _format_missing(deadline: Deadline) -> str:
+    if "X" not in deadline.edtf:
+        return ""
     missing = {"-XX-XX": "month and day", "-XX": "month" if deadline.precision is Precision.YEAR else "day"}
     bare = deadline.edtf.rstrip("?~%")
     return next((f" ({what} not given)" for ending, what in missing.items() if bare.endswith(ending)), "")

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import Enum, StrEnum
+from functools import lru_cache
 from typing import NoReturn
 from zoneinfo import ZoneInfo
 
@@ -321,6 +322,7 @@ def _make_instant_window(at: datetime, zone: ZoneInfo) -> Window:
     )
 
 
+@lru_cache(maxsize=1024)
 def _find_midnight(day: date, zone: ZoneInfo) -> datetime:
     return to_instant(datetime(day.year, day.month, day.day), zone)
 

@@ -228,7 +228,8 @@ def _make_certain_phrase(stated: StatedWindow) -> str:
     """Make the phrase of a deadline without its uncertainty, which the status already states."""
     claim = stated.claims[0]
     certain = claim.deadline.edtf.replace("%", "~").replace("?", "")
-    return format_deadline_phrase(parse_deadline(certain), claim.reading)
+    deadline = claim.deadline if certain == claim.deadline.edtf else parse_deadline(certain)
+    return format_deadline_phrase(deadline, claim.reading)
 
 
 def make_summary_subject(items: Sequence[Item]) -> str:

@@ -6,8 +6,7 @@ was replaced.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -23,7 +22,7 @@ C = TypeVar("C", bound=Closeable)
 
 
 @dataclass(slots=True, kw_only=True)
-class _Pool(Generic[C]):
+class Pool(Generic[C]):
     """A client and the circumstances under which it was made.
 
     Attributes:
@@ -36,6 +35,11 @@ class _Pool(Generic[C]):
     network: Network
     users: int = 0
     retired: bool = False
+
+    async def give_back(self) -> None:
+        """End a use of the client."""
+        self.users -= 1
+        await self.close_if_unused()
 
     async def close_if_unused(self) -> None:
         if self.retired and not self.users:
@@ -50,29 +54,24 @@ class Pools(Generic[C]):
 
     def __init__(self, make: Callable[[Tls, str], C]) -> None:
         self._make = make
-        self._pools: dict[object, _Pool[C]] = {}
+        self._pools: dict[object, Pool[C]] = {}
 
-    @asynccontextmanager
-    async def client(self, tls: Tls, network: Network, proxy: str = "") -> AsyncIterator[C]:
+    async def take(self, tls: Tls, network: Network, proxy: str = "") -> Pool[C]:
         """Lend a client for one request with this TLS, network policy and proxy.
 
-        Raises what ``make`` raises.
+        The caller gives it back (:meth:`Pool.give_back`). Raises what ``make`` raises.
         """
         key = tls.files, proxy
         pool = self._pools.get(key)
-        if pool is None or (pool.tls, pool.network) != (tls, network):
-            made = _Pool(client=self._make(tls, proxy), tls=tls, network=network)
-            self._pools[key], old = made, pool
-            pool = made
-            if old is not None:
-                old.retired = True
-                await old.close_if_unused()
-        pool.users += 1
-        try:
-            yield pool.client
-        finally:
-            pool.users -= 1
+        if pool is not None and (pool.tls, pool.network) == (tls, network):
+            pool.users += 1
+            return pool
+        made = Pool(client=self._make(tls, proxy), tls=tls, network=network, users=1)
+        self._pools[key] = made
+        if pool is not None:
+            pool.retired = True
             await pool.close_if_unused()
+        return made
 
     async def aclose(self) -> None:
         """Close all clients. Safe to call twice."""

@@ -1,4 +1,6 @@
-"""Records the beginning of each answer, for the case that the HTTP library cannot read it.
+"""Records the progress of each request and the beginning of its answer.
+
+The beginning is for the case that the HTTP library cannot read the answer.
 
 aiohttp has no option for this. The record is made with asyncio's public means: the protocol of a connection
 is wrapped (``transport.set_protocol``).
@@ -7,6 +9,7 @@ is wrapped (``transport.set_protocol``).
 from __future__ import annotations
 
 import asyncio
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -52,6 +55,27 @@ class AnswerRecord:
         self.malformed = True
         if self._deadline is not None:
             self._deadline.reschedule(asyncio.get_running_loop().time())
+
+
+@dataclass(slots=True, kw_only=True)
+class Progress:
+    """The progress of one request. The transport records it.
+
+    Attributes:
+        written: whether the request's headers were sent, so that the receiver may have acted on the request.
+        refused: the reason why the network policy refused an address; "" if it refused none.
+        opened: whether an address was allowed and a socket for it was opened.
+        answer: the beginning of the answer.
+    """
+
+    written: bool = False
+    refused: str = ""
+    opened: bool = False
+    answer: AnswerRecord = field(default_factory=AnswerRecord)
+
+
+progress: ContextVar[Progress] = ContextVar("alertd_http_progress")
+"""The progress of the request that the current task makes."""
 
 
 class RecordingProtocol(asyncio.Protocol):

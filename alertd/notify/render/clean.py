@@ -10,12 +10,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import islice
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from alertd.core.ledger.records import Move, Value
 from alertd.core.message.message import Account, ActionLink, ClaimLine, Item, Message
 from alertd.core.milestones.fields import FieldKind, FieldReach, FieldValue, ShownField, select_shown_fields
 from alertd.core.routing.labels import TABLE as ADDED_LABELS
+
+Part = TypeVar("Part", Message, Item, ActionLink, Move, Value, ClaimLine, Account)
 
 MAX_TITLE = 300
 MAX_SENTENCE = 1_000
@@ -27,10 +30,15 @@ MAX_URL = 2_000
 # C0 and C1 controls; line and paragraph separators; embeddings, overrides and isolates of direction (which
 # reorder the text around them); halves of surrogate pairs (which no encoding accepts); the byte order mark.
 _UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff]+")
+_NO_URL = re.compile(r"[ \"'<>\\^`{|}]")
 
 
 def clean_line(text: str, limit: int = MAX_SENTENCE) -> str:
     """Return ``text`` as one line of at most ``limit`` characters; a cut text ends in an ellipsis."""
+    # Nearly every text is clean. None of the characters above is printable, and of the characters at which
+    # `split` splits, only the space is.
+    if len(text) <= limit and text.isprintable() and "  " not in text and text == text.strip(" "):
+        return text
     clean = " ".join(_UNFIT.sub(" ", text[: 4 * limit]).split())
     return cut_text(clean, limit)
 
@@ -42,7 +50,7 @@ def cut_text(text: str, limit: int) -> str:
 
 def clean_link(url: str) -> str:
     """Return ``url`` if it is a complete http or https URL that a browser can open safely, else ""."""
-    if len(url) > MAX_URL or _UNFIT.search(url) or any(letter in url for letter in " \"'<>\\^`{|}"):
+    if not url or len(url) > MAX_URL or _UNFIT.search(url) or _NO_URL.search(url):
         return ""
     try:
         parts = urlsplit(url)
@@ -52,8 +60,8 @@ def clean_link(url: str) -> str:
 
 
 def clean_message(message: Message) -> Message:
-    """Return a copy of the message in which every text that a person reads is clean."""
-    return replace(
+    """Return the message with every text that a person reads clean."""
+    return _change(
         message,
         subject=clean_line(message.subject, 150),
         receiver=clean_line(message.receiver, MAX_TITLE),
@@ -65,8 +73,14 @@ def clean_message(message: Message) -> Message:
     )
 
 
+def _change(value: Part, **cleaned: Any) -> Part:
+    """Return a copy with the cleaned values, or ``value`` itself if all of its values were clean."""
+    changed = {name: clean for name, clean in cleaned.items() if clean != getattr(value, name)}
+    return replace(value, **changed) if changed else value
+
+
 def _item(item: Item) -> Item:
-    return replace(
+    return _change(
         item,
         milestone=clean_line(item.milestone, MAX_TITLE),
         timeline=clean_line(item.timeline, MAX_TITLE),
@@ -97,17 +111,17 @@ def _item(item: Item) -> Item:
 
 
 def _action(action: ActionLink) -> ActionLink:
-    return replace(action, label=clean_line(action.label, 60), url=clean_link(action.url))
+    return _change(action, label=clean_line(action.label, 60), url=clean_link(action.url))
 
 
 def _move(move: Move | None) -> Move | None:
     if move is None:
         return None
-    return Move(before=tuple(map(_value, move.before)), after=tuple(map(_value, move.after)))
+    return _change(move, before=tuple(map(_value, move.before)), after=tuple(map(_value, move.after)))
 
 
 def _value(value: Value) -> Value:
-    return replace(
+    return _change(
         value,
         phrase=clean_line(value.phrase, MAX_TITLE),
         accounts=tuple(clean_line(account, MAX_TITLE) for account in value.accounts[:MAX_LIST]),
@@ -129,7 +143,7 @@ def _labels(labels: Mapping[str, str], most: int) -> dict[str, str]:
 
 
 def _claim(claim: ClaimLine) -> ClaimLine:
-    return replace(
+    return _change(
         claim,
         phrase=clean_line(claim.phrase, MAX_TITLE),
         edtf=clean_line(claim.edtf, MAX_TITLE),
@@ -141,7 +155,7 @@ def _claim(claim: ClaimLine) -> ClaimLine:
 
 
 def _account(account: Account) -> Account:
-    return replace(
+    return _change(
         account,
         id=clean_line(account.id, 100),
         who=clean_line(account.who, MAX_TITLE),

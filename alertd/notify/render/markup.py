@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from html import escape as html_escape
 
 from alertd.notify.render.outline import Outline, OutlineLine, Span, Style
@@ -36,7 +37,7 @@ def cut_units(text: str, limit: int) -> str:
 
 def suppress_mentions(text: str) -> str:
     """Return ``text`` with every ``@name`` made ineffective. Mail addresses stay unchanged."""
-    return _MENTION.sub("@\u2060", text)
+    return _MENTION.sub("@\u2060", text) if "@" in text else text
 
 
 def render_visible_text(line: OutlineLine) -> str:
@@ -60,6 +61,8 @@ def render_plain_text(outline: Outline) -> str:
     return "\n\n".join(part for part in (*paragraphs, links, end) if part)
 
 
+# A line is rendered once to measure whether it fits, and once to be sent.
+@lru_cache(maxsize=256)
 def render_html_line(line: OutlineLine) -> str:
     """Return the line in HTML, with only the tags that both Telegram and Matrix accept."""
     return "".join(map(_html, line.spans))
@@ -81,6 +84,7 @@ def _html(span: Span) -> str:
     return f"<{tag}>{text}</{tag}>" if tag else text
 
 
+@lru_cache(maxsize=256)
 def render_markdown_line(line: OutlineLine, escape: Callable[[str], str]) -> str:
     """Return the line in Markdown. ``escape`` escapes the special characters of the dialect."""
     # A line may begin like a list item, for example with "1. ". A backslash prevents that.
@@ -89,6 +93,8 @@ def render_markdown_line(line: OutlineLine, escape: Callable[[str], str]) -> str
 
 def escape_markdown(text: str, escape: Callable[[str], str]) -> str:
     """Return ``text`` escaped, except for the URLs in it, which a backslash would change."""
+    if "://" not in text:
+        return suppress_mentions(escape(text))
     parts = _URL.split(text)
     return "".join(part if at % 2 else suppress_mentions(escape(part)) for at, part in enumerate(parts))
 

@@ -244,8 +244,15 @@ def _capital(text: str) -> str:
 
 
 def _without_blanks(paragraph: Iterable[OutlineLine]) -> Paragraph:
-    lines = (replace(line, spans=tuple(span for span in line.spans if span.text)) for line in paragraph)
-    return tuple(line for line in lines if any(span.text.strip() for span in line.spans))
+    return tuple(
+        line if all(span.text for span in line.spans) else _drop_blanks(line)
+        for line in paragraph
+        if any(span.text.strip() for span in line.spans)
+    )
+
+
+def _drop_blanks(line: OutlineLine) -> OutlineLine:
+    return replace(line, spans=tuple(span for span in line.spans if span.text))
 
 
 def _total(paragraphs: Iterable[Paragraph], cost: Cost) -> int:

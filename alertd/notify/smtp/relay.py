@@ -27,8 +27,11 @@ if TYPE_CHECKING:
 IDLE_S = 10.0
 """How long an unused connection is kept, in seconds. Relays wait 300 (RFC 5321, section 4.5.3.2.7)."""
 
-MAX_IDLE = 4
-"""The most unused connections that are kept."""
+MAX_IDLE = 16
+"""The most unused connections that are kept: as many as one channel has in use at a time.
+
+With fewer, each group of mails that ends together would close connections that the next group opens again.
+"""
 
 GOODBYE_S = 2.0
 """How long alertd waits for the answer to QUIT, in seconds."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from alertd.core.message.message import Message
 from alertd.notify.base import Env, Rendered, reveal
 from alertd.notify.http.client import STANDARD_HEADERS
 from alertd.notify.http.reply import judge_answer
-from alertd.notify.http.tls import Tls, TlsUnusable
+from alertd.notify.http.tls import TlsUnusable
 from alertd.notify.http.url import check_proxy, check_url, encode_basic_login
 from alertd.notify.render.clean import clean_message
 from alertd.notify.webhook.body import Body, WebhookFormat, build_body, fall_back, render_template
@@ -28,20 +28,39 @@ __all__ = ["WebhookNotifier", "WebhookOptions"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Target:
-    """Where to post and with which credentials: the options, and the current contents of their files.
+class _Contents:
+    """The options with the current contents of the files that they name.
 
     Attributes:
+        headers: the operator's own headers, as pairs, without those of the other attributes.
+    """
+
+    url: str
+    proxy: str
+    secrets: tuple[str, ...]
+    headers: tuple[tuple[str, str], ...]
+    password: str
+    bearer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Target:
+    """Where to post and with which credentials. It is made anew only when a file has other contents.
+
+    Attributes:
+        contents: what the target was made of.
         headers: the operator's own headers, including ``Authorization``.
+        taken: their names in lower case.
         hidden: secrets that must be redacted when the answer is quoted.
     """
 
+    contents: _Contents = field(repr=False)
     url: str = field(repr=False)
     proxy: str = field(repr=False)
-    keys: list[bytes] = field(repr=False)
+    keys: tuple[bytes, ...] = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
+    taken: frozenset[str]
     hidden: tuple[str, ...] = field(repr=False)
-    tls: Tls
 
 
 class WebhookNotifier:
@@ -56,11 +75,13 @@ class WebhookNotifier:
         self._options = options
         self._env = env
         self._compiled: tuple[str, Template] | None = None
+        self._target: _Target | None = None
 
     async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:  # noqa: ARG002
         env = self._env
         try:
-            target = self._target()
+            target = self._find_target()
+            tls = env.find_tls(self._options)
         except (SecretUnreadable, TlsUnusable) as error:
             return Retry(reason=str(error))
         except ValueError as error:
@@ -70,12 +91,12 @@ class WebhookNotifier:
             target.url,
             body.content,
             {
-                **_standard(message, body, target.headers),
+                **_standard(message, body, target.taken),
                 **target.headers,
                 **_identity(message, target.keys, env, body.content),
             },
             timeout_s=self._options.timeout,
-            tls=target.tls,
+            tls=tls,
             proxy=target.proxy,
             hidden=target.hidden,
         )
@@ -89,52 +110,63 @@ class WebhookNotifier:
     async def aclose(self) -> None:
         """Do nothing: the HTTP client belongs to the process."""
 
-    def _target(self) -> _Target:
-        """Read the files that the options name.
+    def _find_target(self) -> _Target:
+        """Read the files that the options name, and return the target that they make.
 
         Raises:
-            SecretUnreadable, TlsUnusable: a file cannot be read or used.
+            SecretUnreadable: a file cannot be read.
             ValueError: a file's contents are unusable. The error's text continues a sentence that begins with
                 "what the webhook's secret file holds".
         """
+        contents = self._read()
+        if self._target is None or self._target.contents != contents:
+            self._target = self._make_target(contents)
+        return self._target
+
+    def _read(self) -> _Contents:
         options, env = self._options, self._env
-        url = reveal(options.url, options.url_file, env).strip()
-        proxy = reveal(options.proxy, options.proxy_file, env).strip()
-        secrets = [secret.get_secret_value() for secret in options.secrets]
-        secrets += [env.secret(name) for name in options.secret_files]
-        check_url(url)
-        if proxy:
-            check_proxy(proxy)
-        headers, words = self._headers()
-        return _Target(
-            url=url,
-            proxy=proxy,
-            keys=[decode_key(secret) for secret in secrets],
-            headers=headers,
-            hidden=(*secrets, *words),
-            tls=env.find_tls(options),
+        basic = options.basic
+        return _Contents(
+            url=reveal(options.url, options.url_file, env).strip(),
+            proxy=reveal(options.proxy, options.proxy_file, env).strip(),
+            secrets=(
+                *(secret.get_secret_value() for secret in options.secrets),
+                *(env.secret(name) for name in options.secret_files),
+            ),
+            headers=(
+                *((name, value.get_secret_value()) for name, value in options.headers.items()),
+                *((name, env.secret(file).strip()) for name, file in options.headers_file.items()),
+            ),
+            password=reveal(basic.password, basic.password_file, env) if basic is not None else "",
+            bearer=reveal(options.bearer, options.bearer_file, env).strip(),
         )
 
-    def _headers(self) -> tuple[dict[str, str], list[str]]:
-        """Return the operator's own headers, and the secrets in them."""
-        options, env = self._options, self._env
-        given = {name: value.get_secret_value() for name, value in options.headers.items()}
-        given |= {name: env.secret(file).strip() for name, file in options.headers_file.items()}
-        words = []
-        if options.basic is not None:
-            password = reveal(options.basic.password, options.basic.password_file, env)
-            given["Authorization"] = encode_basic_login(options.basic.username, password)
-            words.append(password)
-        if token := reveal(options.bearer, options.bearer_file, env).strip():
-            given["Authorization"] = f"Bearer {token}"
-        for name, value in given.items():
+    def _make_target(self, contents: _Contents) -> _Target:
+        check_url(contents.url)
+        if contents.proxy:
+            check_proxy(contents.proxy)
+        headers, words = dict(contents.headers), []
+        if (basic := self._options.basic) is not None:
+            headers["Authorization"] = encode_basic_login(basic.username, contents.password)
+            words.append(contents.password)
+        if contents.bearer:
+            headers["Authorization"] = f"Bearer {contents.bearer}"
+        for name, value in headers.items():
             try:
                 check_header(name, value)
             except ValueError:
                 raise ValueError(f"is no value of the header {name}: not printable ASCII") from None
             # Redact both `Bearer abc` and `abc`.
             words += [value, *value.split()]
-        return given, words
+        return _Target(
+            contents=contents,
+            url=contents.url,
+            proxy=contents.proxy,
+            keys=tuple(decode_key(secret) for secret in contents.secrets),
+            headers=headers,
+            taken=frozenset(name.lower() for name in headers),
+            hidden=(*contents.secrets, *words),
+        )
 
     def _body(self, message: Message) -> Body:
         options = self._options
@@ -166,8 +198,7 @@ class WebhookNotifier:
         return self._compiled[1]
 
 
-def _standard(message: Message, body: Body, given: Mapping[str, str]) -> dict[str, str]:
-    taken = {name.lower() for name in given}
+def _standard(message: Message, body: Body, taken: frozenset[str]) -> dict[str, str]:
     headers = {
         "content-type": body.content_type,
         **STANDARD_HEADERS,
@@ -177,7 +208,7 @@ def _standard(message: Message, body: Body, given: Mapping[str, str]) -> dict[st
     return {name: value for name, value in headers.items() if name not in taken}
 
 
-def _identity(message: Message, keys: list[bytes], env: Env, body: bytes) -> dict[str, str]:
+def _identity(message: Message, keys: Sequence[bytes], env: Env, body: bytes) -> dict[str, str]:
     # Each attempt is signed anew, because receivers refuse a timestamp that is minutes old.
     headers = sign(keys, message.id, env.clock.now(), body)
     if not keys:
