@@ -21,7 +21,7 @@ from alertd.core.ledger.records import (
 )
 from alertd.core.planning.audit import MAX_LOST_SHOWN, Stray, Waiting, join_strays
 from alertd.store import rows, schema
-from alertd.store.leasing import is_free, is_fresh, select_channels
+from alertd.store.candidates import is_free, is_fresh, select_channels
 from alertd.store.quarantine import (
     is_not_apart,
     is_readable_reminder,
