@@ -321,7 +321,7 @@ def read_members(
     members: dict[str, list[ScheduledReminder]] = {name: [] for name in deliveries}
     for chunk in split_chunks(deliveries):
         statement = (
-            select(_member.c.delivery, _owed)
+            select(_owed, _member.c.delivery)
             .join(_owed, _owed.c.key == _member.c.key)
             .where(_member.c.delivery.in_(chunk))
             .order_by(_member.c.delivery, _member.c.position)
