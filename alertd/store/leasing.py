@@ -7,21 +7,20 @@ does not hold up the rest.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, select, update
+from sqlalchemy import Connection, Row, Update, bindparam, delete, text, update
 
-from alertd.core.ledger.records import CHANNEL, Delivery, Known, Lease, Record, ScheduledReminder
+from alertd.core.ledger.records import Delivery, Known, Lease, Record, ScheduledReminder
 from alertd.core.planning.decide import make_delivery_id
 from alertd.ports import LEASE_FOR, LostLeases
 from alertd.store import lease_content, reading, rows, rules, schema, writing
-from alertd.store.candidates import Search, can_be_leased, find_lost, select_candidates
-from alertd.store.database.dialect import is_shared, split_chunks
-from alertd.store.quarantine import find_quarantine, is_not_apart, make_held, pair_readable
+from alertd.store.candidates import Search, find_candidates, find_free, find_lost
+from alertd.store.quarantine import find_quarantine, make_held, pair_readable
+from alertd.store.statements import is_among, pack_texts, run
 
 _delivery = schema.delivery
 
@@ -81,63 +80,54 @@ def lease(
         now=rows.to_micros(now),
         at=at,
         latest=taker.latest,
-        among_others=is_shared(connection),
-        is_not_apart=partial(is_not_apart, connection, "delivery"),
         lost=lost is LostLeases.INCLUDED,
         held=held,
         known=known,
     )
     match lost:
         case LostLeases.FEW | LostLeases.ALONE:
-            found = find_lost(connection, search, per_channel, most)
-            return _take(connection, taker, rules.choose_lost(found, alone=lost is LostLeases.ALONE))
+            few = rules.choose_lost(
+                find_lost(connection, search, per_channel, most), alone=lost is LostLeases.ALONE
+            )
+            found = find_free(connection, search, few)
         case LostLeases.INCLUDED | LostLeases.LEFT_OUT:
-            return _take(connection, taker, select_candidates(search, limit, per_channel, most))
+            found = find_candidates(connection, search, limit, per_channel, most)
+    return _take(connection, taker, found) if found else []
 
 
-def _take(connection: Connection, taker: Taker, candidates: Select[str] | Sequence[str]) -> list[Lease]:
-    """Lease those candidates that are still free, and record the leases that were lost."""
-    if not isinstance(candidates, Select) and not candidates:
-        return []
+def _take(connection: Connection, taker: Taker, found: Sequence[Row[Any]]) -> list[Lease]:
+    """Lease those of the free deliveries that can be read, and record the leases that were lost."""
     now, until = taker.now, taker.until
-    free = (
-        select(_delivery)
-        .where(_delivery.c.id.in_(candidates), schema.IS_READY)
-        .where(can_be_leased(_delivery, taker.at, taker.latest))
-        .order_by(_delivery.c.next_at, _delivery.c.id)
-        .with_for_update(skip_locked=True, key_share=True)
-    )
-    found = connection.execute(free).all()
-    carried, records = _read_carried(connection, found)
+    carried, records, overtaken = _read_carried(connection, found)
     taken = [row for row in found if row.id in carried]
+    if not taken:
+        return []
     carried |= _count_time_apart(connection, carried, now)
-    lost = {row.id for row in taken if row.lease_until is not None and row.id not in taker.held}
-    for chunk in split_chunks(list(carried)):
-        connection.execute(
-            update(_delivery)
-            .where(_delivery.c.id.in_(chunk))
-            .values(lease_owner=taker.owner, lease_until=rows.to_micros(until), fence=_delivery.c.fence + 1)
-        )
-    for chunk in split_chunks(sorted(lost)):
-        counted = {"lost_leases": _delivery.c.lost_leases + 1, "attempts": _delivery.c.attempts + 1}
-        connection.execute(update(_delivery).where(_delivery.c.id.in_(chunk)).values(counted))
-    carried |= {name: (rules.count_lost_lease(carried[name][0]), carried[name][1]) for name in lost}
-    writing.write_attempts(
-        connection, [rules.make_lost_attempt(carried[name][0], now) for name in sorted(lost)]
+    leased = {"ids": pack_texts(connection, carried), "owner": taker.owner, "until": rows.to_micros(until)}
+    run(connection, _update_leased, leased)
+    lost = sorted(row.id for row in taken if row.lease_until is not None and row.id not in taker.held)
+    if lost:
+        run(connection, _update_lost, {"ids": pack_texts(connection, lost)})
+        carried |= {name: (rules.count_lost_lease(carried[name][0]), carried[name][1]) for name in lost}
+        writing.write_attempts(connection, [rules.make_lost_attempt(carried[name][0], now) for name in lost])
+    shown = {row.id: _list_shown(carried[row.id][0]) for row in taken}
+    content = lease_content.read(
+        connection,
+        (
+            (name, row.receiver, row.channel)
+            for row in taken
+            for name in _list_milestones(carried[row.id][1], shown[row.id])
+        ),
+        now,
+        records,
     )
-    shown = {name: made.edition.overview if made.edition else () for name, (made, _) in carried.items()}
-    bound = {owed.milestone for _, members in carried.values() for owed in members}
-    milestones = sorted(bound.union(*shown.values()))
-    records |= reading.read_records_by_id(connection, (name for name in milestones if name not in records))
-    latest = lease_content.read_latest_bound(connection, milestones)
-    prior = lease_content.read_prior(connection, [*milestones, CHANNEL])
-    first = reading.read_first_after(connection, milestones, now)
-    carried_members = {name: members for name, (_, members) in carried.items()}
-    elsewhere = lease_content.read_owed_elsewhere(connection, taker.known, taken, carried_members)
+    elsewhere = lease_content.read_owed_elsewhere(
+        connection, taker.known, taken, {name: members for name, (_, members) in carried.items()}
+    )
     leases = []
     for row in taken:
         delivery, members = carried[row.id]
-        names = dict.fromkeys((*(owed.milestone for owed in members), *shown[row.id]))
+        names = _list_milestones(members, shown[row.id])
         leases.append(
             Lease(
                 delivery=delivery,
@@ -145,14 +135,10 @@ def _take(connection: Connection, taker: Taker, candidates: Select[str] | Sequen
                 fence=row.fence + 1,
                 until=until,
                 owed=tuple(members),
-                records={name: records[name] for name in names if name in records},
-                overtaken=rules.find_overtaken(members, latest),
-                prior={
-                    name: prior[name, row.channel]
-                    for name in (*names, CHANNEL)
-                    if (name, row.channel) in prior
-                },
-                upcoming=rules.select_upcoming(members, shown[row.id], row.receiver, first),
+                records={name: content.records[name] for name in names if name in content.records},
+                overtaken=frozenset(owed.key for owed in members if owed.key in overtaken),
+                prior=content.select_prior(names, row.channel),
+                upcoming=rules.select_upcoming(members, shown[row.id], row.receiver, content.first),
                 owed_elsewhere=elsewhere.get(row.id, {}),
                 counted=lease_content.count_dead(connection, delivery),
             )
@@ -160,28 +146,62 @@ def _take(connection: Connection, taker: Taker, candidates: Select[str] | Sequen
     return leases
 
 
-def _read_carried(connection: Connection, found: Sequence[Row[Any]]) -> tuple[Carried, dict[str, Record]]:
-    """Return the deliveries that can be sent with their members, by id, and the records of the members.
+def _list_shown(delivery: Delivery) -> tuple[str, ...]:
+    """List the milestones that a digest shows in its overview, by full id."""
+    return delivery.edition.overview if delivery.edition else ()
+
+
+def _list_milestones(members: Iterable[ScheduledReminder], shown: Iterable[str]) -> list[str]:
+    """List the milestones that a message is about, each once."""
+    return list(dict.fromkeys((*(owed.milestone for owed in members), *shown)))
+
+
+def _update_leased(shared: bool) -> Update:
+    taken = {"lease_owner": bindparam("owner"), "lease_until": bindparam("until")}
+    statement = update(_delivery).where(is_among(shared, _delivery.c.id, "ids"))
+    return statement.values(**taken, fence=_delivery.c.fence + text("1"))
+
+
+def _update_lost(shared: bool) -> Update:
+    counted = {name: _delivery.c[name] + text("1") for name in ("lost_leases", "attempts")}
+    return update(_delivery).where(is_among(shared, _delivery.c.id, "ids")).values(counted)
+
+
+def _read_carried(
+    connection: Connection, found: Sequence[Row[Any]]
+) -> tuple[Carried, dict[str, Record], set[str]]:
+    """Return the deliveries that can be sent with their members, and what is known about the members.
 
     A delivery that can be read in part is split: what cannot be read goes on in a delivery of its own.
+
+    Returns:
+        the deliveries by id, the records of the members by full id, and the keys of the members that a later
+        bound reminder has overtaken.
     """
-    readable = list(pair_readable(connection, lambda row: rows.decode_delivery(row, ()), found))
     apart: dict[str, list[str]] = {}
-    members = reading.read_members(connection, [row.id for row, _ in readable], apart)
-    everything = [owed for its in members.values() for owed in its]
+    members, overtaken = lease_content.read_members(connection, [row.id for row in found], apart)
+    readable = list(
+        pair_readable(
+            connection,
+            lambda row: rows.decode_delivery(row, [owed.key for owed in members.get(row.id, ())]),
+            found,
+        )
+    )
+    everything = [owed for row, _ in readable for owed in members.get(row.id, ())]
     paired = reading.pair_with_records(connection, everything)
-    with_record = {owed.key for owed, _ in paired}
+    records = {record.id: record for _, record in paired}
     carried: Carried = {}
     for row, made in readable:
-        its = [owed for owed in members[row.id] if owed.key in with_record]
-        lost = [owed.key for owed in members[row.id] if owed.key not in with_record] + apart.get(row.id, [])
+        all_members = members.get(row.id, [])
+        its = [owed for owed in all_members if owed.milestone in records]
+        lost = [owed.key for owed in all_members if owed.milestone not in records] + apart.get(row.id, [])
         if not its and made.notice is None and made.edition is None:
             find_quarantine(connection).add(make_held(row.id, is_empty=not lost))
             continue
         if lost:
             _split(connection, made, lost)
-        carried[row.id] = reading.carry(made, its), its
-    return carried, {record.id: record for _, record in paired}
+        carried[row.id] = (reading.carry(made, its) if lost else made), its
+    return carried, records, overtaken
 
 
 def _count_time_apart(connection: Connection, carried: Carried, now: datetime) -> Carried:

@@ -120,7 +120,7 @@ _scan_json = json.JSONDecoder().scan_once
 
 
 def load_json(text: str) -> Any:
-    """Return the value of a JSON text, as ``json.loads`` does but faster for what :func:`dump_json` returns."""
+    """Return the value of a JSON text, as ``json.loads`` does, but faster for texts of :func:`dump_json`."""
     try:
         value, end = _scan_json(text, 0)
     except (StopIteration, TypeError):

@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import (
@@ -24,10 +25,14 @@ from sqlalchemy import (
     Connection,
     CursorResult,
     Executable,
+    FromClause,
     Text,
+    all_,
+    any_,
     bindparam,
     func,
     select,
+    text,
 )
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
@@ -71,17 +76,42 @@ def _make_sql(build: Build, shared: bool, *shape: Any) -> tuple[str, Mapping[str
 def is_among(shared: bool, column: ColumnElement[str], name: str) -> ColumnElement[bool]:
     """Return the condition that a column holds a text of the list in the parameter ``name``."""
     if shared:
-        return column == func.any(bindparam(name, type_=ARRAY(Text)))
+        return column == any_(bindparam(name, type_=ARRAY(Text)))
     return column.in_(select(func.json_each(bindparam(name, type_=Text)).table_valued("value").c.value))
 
 
-def is_not_among(shared: bool, column: ColumnElement[str], name: str) -> ColumnElement[bool]:
-    """Return the condition that a column holds no text of the list in the parameter ``name``."""
+def is_not_among(
+    shared: bool, column: ColumnElement[str], name: str, values: Values = MappingProxyType({})
+) -> ColumnElement[bool]:
+    """Return the condition that a column holds no text of the list in the parameter ``name``.
+
+    Args:
+        values: has the value of the parameter for a statement that is not run by :func:`run`.
+    """
+    bind = bindparam(name, values.get(name), type_=ARRAY(Text) if shared else Text, required=not values)
     if shared:
-        return column != func.all(bindparam(name, type_=ARRAY(Text)))
-    return column.not_in(select(func.json_each(bindparam(name, type_=Text)).table_valued("value").c.value))
+        return column != all_(bind)
+    return column.not_in(select(func.json_each(bind).table_valued("value").c.value))
 
 
 def pack_texts(connection: Connection, texts: Iterable[str]) -> object:
     """Return the value of a parameter of :func:`is_among` or :func:`is_not_among`."""
     return list(texts) if is_shared(connection) else json.dumps(list(texts))
+
+
+def unpack_pairs(shared: bool, name: str) -> tuple[FromClause, ColumnElement[str], ColumnElement[str]]:
+    """Return the rows of the list of pairs in the parameter ``name``, and the two columns of the rows."""
+    if shared:
+        lists = (bindparam(f"{name}_{number}", type_=ARRAY(Text)) for number in (1, 2))
+        pairs = func.unnest(*lists).table_valued("first", "second").render_derived(name=name)
+        return pairs, pairs.c.first, pairs.c.second
+    packed = func.json_each(bindparam(name, type_=Text)).table_valued("value", name=name)
+    first, second = (func.json_extract(packed.c.value, text(f"'$[{place}]'")) for place in (0, 1))
+    return packed, first, second
+
+
+def pack_pairs(connection: Connection, name: str, pairs: Sequence[tuple[str, str]]) -> dict[str, object]:
+    """Return the values of the parameters of :func:`unpack_pairs`."""
+    if not is_shared(connection):
+        return {name: json.dumps(pairs)}
+    return {f"{name}_1": [first for first, _ in pairs], f"{name}_2": [second for _, second in pairs]}

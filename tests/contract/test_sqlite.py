@@ -17,7 +17,7 @@ from alertd.core.ledger.records import DeliveryState
 from alertd.core.reason import SnoozedBy
 from alertd.errors import LedgerBusy, LedgerError, LedgerUnavailable, SettingsError, UnreadableRow
 from alertd.ports import Changes
-from alertd.store import leasing, migrate, open_ledger, quarantine, queue, reading, waiting
+from alertd.store import lease_content, leasing, migrate, open_ledger, quarantine, queue, reading, waiting
 from alertd.store.database.base import Database
 from alertd.store.database.opening import open_database
 from alertd.store.database.upgrade import ensure_schema
@@ -146,7 +146,7 @@ async def test_nothing_the_loop_asks_goes_through_all_rows(path: Path, apart: bo
         )
         waiting.find_next_wake(connection, NOW, 0, frozenset({"a/b"}))
         reading.read_upcoming(connection, 1)
-        reading.read_first_after(connection, ["iraq/phase-2"], NOW)
+        lease_content.read(connection, [("iraq/phase-2", "desk", "desk/hook")], NOW, {})
         quarantine.inspect(connection, 0)
         for statement, values in asked.copy():
             steps = connection.exec_driver_sql(f"explain query plan {statement}", values).all()

@@ -31,9 +31,12 @@ def is_shared(connection: Connection) -> bool:
 
 def insert_into(connection: Connection, table: Table) -> Insert:
     """Return an ``insert`` that accepts an ``on conflict`` clause."""
-    if is_shared(connection):
-        return postgresql.insert(table)
-    return sqlite.insert(table)
+    return insert_for(is_shared(connection), table)
+
+
+def insert_for(shared: bool, table: Table) -> Insert:
+    """Return an ``insert`` as :func:`insert_into` does; ``shared`` is whether the database is PostgreSQL."""
+    return postgresql.insert(table) if shared else sqlite.insert(table)
 
 
 def split_chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
