@@ -29,7 +29,7 @@ from sqlalchemy import (
 from alertd.core.ledger.records import Known
 from alertd.store import rows, schema
 from alertd.store.quarantine import is_outside, is_sound, pack_apart
-from alertd.store.statements import is_among, is_not_among, pack_texts, run
+from alertd.store.statements import fetch, is_among, is_not_among, pack_texts
 
 _delivery = schema.delivery
 _READY = text("'ready'")
@@ -130,7 +130,7 @@ def find_candidates(
         held=bool(search.held),
         parts=tuple(part.about for part in parts),
     )
-    return run(connection, _select_candidates, values, shape).all()
+    return fetch(connection, _select_candidates, values, shape)
 
 
 def _part(search: Search, number: int, most: Mapping[str, int]) -> list[_Part]:
@@ -248,7 +248,7 @@ def find_lost(
     values = {"now": search.now, "at": search.at, "latest": search.latest, **apart}
     return [
         (row.id, row.channel, row.lost)
-        for row in run(connection, _select_lost, values, bool(apart))
+        for row in fetch(connection, _select_lost, values, bool(apart))
         if row.id not in search.held
         and most.get(row.channel, per_channel) > 0
         and (
@@ -277,7 +277,7 @@ def find_free(connection: Connection, search: Search, deliveries: Sequence[str])
     if not deliveries:
         return []
     values = {"ids": pack_texts(connection, deliveries), "at": search.at, "latest": search.latest}
-    return run(connection, _select_free, values).all()
+    return fetch(connection, _select_free, values)
 
 
 def _select_free(shared: bool) -> Select[Any]:

@@ -33,7 +33,7 @@ from alertd.store.quarantine import (
     pack_apart,
     pair_readable,
 )
-from alertd.store.statements import is_among, pack_pairs, pack_texts, run, unpack_pairs
+from alertd.store.statements import fetch, is_among, pack_pairs, pack_texts, unpack_pairs
 
 _owed, _member, _delivery, _remembered = schema.owed, schema.member, schema.delivery, schema.remembered
 
@@ -52,33 +52,38 @@ class Content:
     first: Mapping[tuple[str, str], ScheduledReminder]
     prior: Mapping[tuple[str, str], Mapping[str, str]]
 
-    def select_prior(self, milestones: Sequence[str], channel: str) -> dict[str, Mapping[str, str]]:
+    def select_prior(self, milestones: Iterable[str], channel: str) -> dict[str, Mapping[str, str]]:
         """Return the states of milestones, and of a channel as a whole, for a message on that channel."""
-        names = [*milestones, CHANNEL]
-        return {name: self.prior[name, channel] for name in names if (name, channel) in self.prior}
+        if not self.prior:
+            return {}
+        return {
+            name: self.prior[name, channel]
+            for name in (*milestones, CHANNEL)
+            if (name, channel) in self.prior
+        }
 
 
 def read(
     connection: Connection,
-    about: Iterable[tuple[str, str, str]],
+    taken: Sequence[Row[Any]],
+    about: Mapping[str, Sequence[str]],
     now: datetime,
     records: Mapping[str, Record],
 ) -> Content:
     """Read what messages need.
 
     Args:
-        about: a milestone, a receiver and a channel, for each milestone of each message.
+        taken: the rows of the deliveries.
+        about: the milestones of each message, by the id of its delivery.
         records: the records that have been read already.
     """
-    receivers: set[tuple[str, str]] = set()
-    channels: set[tuple[str, str]] = set()
-    for milestone, receiver, channel in about:
-        receivers.add((milestone, receiver))
-        channels.update(((milestone, channel), (CHANNEL, channel)))
-    missing = {milestone for milestone, _ in receivers} - records.keys()
+    receivers = {(name, row.receiver) for row in taken for name in about[row.id]}
+    channels = {(name, row.channel) for row in taken for name in about[row.id]}
+    channels.update((CHANNEL, row.channel) for row in taken)
+    missing = {name for name, _ in receivers if name not in records}
     return Content(
         records={**records, **reading.read_records_by_id(connection, missing)},
-        first=_read_first_after(connection, sorted(receivers), now),
+        first=read_first_after(connection, sorted(receivers), now),
         prior=_read_prior(connection, sorted(channels)),
     )
 
@@ -96,7 +101,7 @@ def read_members(
     members: dict[str, list[ScheduledReminder]] = {}
     overtaken: set[str] = set()
     texts = [name for name in deliveries if isinstance(name, str)]
-    for row in run(connection, _select_members, {"ids": pack_texts(connection, texts)}):
+    for row in fetch(connection, _select_members, {"ids": pack_texts(connection, texts)}):
         try:
             owed = rows.decode_owed(row)
         except UnreadableRow as error:
@@ -133,7 +138,7 @@ def _is_reminder(owed: FromClause) -> ColumnElement[bool]:
     return owed.c.cause.in_([literal_column(f"'{cause.value}'") for cause in sorted(rules.REMINDERS)])
 
 
-def _read_first_after(
+def read_first_after(
     connection: Connection, pairs: Sequence[tuple[str, str]], after: datetime
 ) -> dict[tuple[str, str], ScheduledReminder]:
     """Return the first pending reminder with ``at > after`` of each pair of a milestone and a receiver."""
@@ -141,7 +146,7 @@ def _read_first_after(
         return {}
     apart = pack_apart(connection)
     values = {"after": rows.to_micros(after), **pack_pairs(connection, "pairs", pairs), **apart}
-    found = run(connection, _select_first_after, values, bool(apart))
+    found = fetch(connection, _select_first_after, values, bool(apart))
     return {
         (reminder.milestone, reminder.receiver): reminder
         for reminder in decode_readable(connection, rows.decode_owed, found)
@@ -170,7 +175,7 @@ def _read_prior(
     """Return the states that notifiers returned last, by milestone and channel."""
     if not pairs:
         return {}
-    found = run(connection, _select_prior, pack_pairs(connection, "pairs", pairs))
+    found = fetch(connection, _select_prior, pack_pairs(connection, "pairs", pairs))
     return {
         (row.milestone, row.channel): state
         for row, state in pair_readable(connection, rows.decode_state, found)

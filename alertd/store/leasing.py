@@ -7,7 +7,7 @@ does not hold up the rest.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -110,24 +110,15 @@ def _take(connection: Connection, taker: Taker, found: Sequence[Row[Any]]) -> li
         run(connection, _update_lost, {"ids": pack_texts(connection, lost)})
         carried |= {name: (rules.count_lost_lease(carried[name][0]), carried[name][1]) for name in lost}
         writing.write_attempts(connection, [rules.make_lost_attempt(carried[name][0], now) for name in lost])
-    shown = {row.id: _list_shown(carried[row.id][0]) for row in taken}
-    content = lease_content.read(
-        connection,
-        (
-            (name, row.receiver, row.channel)
-            for row in taken
-            for name in _list_milestones(carried[row.id][1], shown[row.id])
-        ),
-        now,
-        records,
-    )
+    about = {row.id: _list_milestones(*carried[row.id]) for row in taken}
+    content = lease_content.read(connection, taken, about, now, records)
     elsewhere = lease_content.read_owed_elsewhere(
         connection, taker.known, taken, {name: members for name, (_, members) in carried.items()}
     )
     leases = []
     for row in taken:
-        delivery, members = carried[row.id]
-        names = _list_milestones(members, shown[row.id])
+        (delivery, members), names = carried[row.id], about[row.id]
+        shown = delivery.edition.overview if delivery.edition else ()
         leases.append(
             Lease(
                 delivery=delivery,
@@ -136,24 +127,20 @@ def _take(connection: Connection, taker: Taker, found: Sequence[Row[Any]]) -> li
                 until=until,
                 owed=tuple(members),
                 records={name: content.records[name] for name in names if name in content.records},
-                overtaken=frozenset(owed.key for owed in members if owed.key in overtaken),
+                overtaken=overtaken.intersection(delivery.members),
                 prior=content.select_prior(names, row.channel),
-                upcoming=rules.select_upcoming(members, shown[row.id], row.receiver, content.first),
+                upcoming=rules.select_upcoming(members, shown, row.receiver, content.first),
                 owed_elsewhere=elsewhere.get(row.id, {}),
-                counted=lease_content.count_dead(connection, delivery),
+                counted=lease_content.count_dead(connection, delivery) if delivery.notice else 0,
             )
         )
     return leases
 
 
-def _list_shown(delivery: Delivery) -> tuple[str, ...]:
-    """List the milestones that a digest shows in its overview, by full id."""
-    return delivery.edition.overview if delivery.edition else ()
-
-
-def _list_milestones(members: Iterable[ScheduledReminder], shown: Iterable[str]) -> list[str]:
+def _list_milestones(delivery: Delivery, members: Sequence[ScheduledReminder]) -> list[str]:
     """List the milestones that a message is about, each once."""
-    return list(dict.fromkeys((*(owed.milestone for owed in members), *shown)))
+    shown = delivery.edition.overview if delivery.edition else ()
+    return list(dict.fromkeys([*(owed.milestone for owed in members), *shown]))
 
 
 def _update_leased(shared: bool) -> Update:
@@ -169,7 +156,7 @@ def _update_lost(shared: bool) -> Update:
 
 def _read_carried(
     connection: Connection, found: Sequence[Row[Any]]
-) -> tuple[Carried, dict[str, Record], set[str]]:
+) -> tuple[Carried, dict[str, Record], frozenset[str]]:
     """Return the deliveries that can be sent with their members, and what is known about the members.
 
     A delivery that can be read in part is split: what cannot be read goes on in a delivery of its own.
@@ -201,7 +188,7 @@ def _read_carried(
         if lost:
             _split(connection, made, lost)
         carried[row.id] = (reading.carry(made, its) if lost else made), its
-    return carried, records, overtaken
+    return carried, records, frozenset(overtaken)
 
 
 def _count_time_apart(connection: Connection, carried: Carried, now: datetime) -> Carried:

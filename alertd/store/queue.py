@@ -18,9 +18,8 @@ from alertd.core.planning.decide import Decisions, Verdict
 from alertd.core.routing.digest import NextDigest
 from alertd.ports import Settlement
 from alertd.store import reading, rows, schema, writing
-from alertd.store.database.dialect import lock_rows
 from alertd.store.quarantine import decode_readable, find_quarantine, is_readable, pack_apart
-from alertd.store.statements import is_among, is_not_among, pack_texts, run, run_many
+from alertd.store.statements import fetch, is_among, is_not_among, pack_texts, run_many
 
 _owed, _delivery = schema.owed, schema.delivery
 _MAX_AWAKE = 1_000_000
@@ -41,7 +40,7 @@ def find_due(
             "skip": skip,
             **apart,
         }
-        found = run(connection, _select_due, values, bool(apart), bool(besides)).all()
+        found = fetch(connection, _select_due, values, bool(apart), bool(besides))
         paired = reading.pair_with_records(connection, decode_readable(connection, rows.decode_owed, found))
         if paired or not found:
             return paired
@@ -95,7 +94,7 @@ def bind(connection: Connection, decisions: Decisions) -> bool:
     decided = {verdict.key for verdict in verdicts}
     # All rows are locked in one order, so that two writers cannot deadlock.
     keys = decided.union(owed.key for owed in decisions.following)
-    found = run(connection, _select_states, {"keys": pack_texts(connection, keys)})
+    found = fetch(connection, _select_states, {"keys": pack_texts(connection, keys)})
     if not decided.issubset(key for key, state in found if state == ReminderState.PENDING.value):
         return False
     if decisions.turn is not None and not _advance_digest(connection, *decisions.turn):
@@ -149,7 +148,7 @@ def _advance_digest(connection: Connection, made: NextDigest, following: NextDig
 def settle(connection: Connection, settlements: Sequence[Settlement]) -> frozenset[str]:
     """Write how deliveries ended; see :meth:`alertd.ports.DeliveryQueue.settle`."""
     names = {settlement.lease.delivery.id for settlement in settlements}
-    held = run(connection, _select_held, {"ids": pack_texts(connection, names)})
+    held = fetch(connection, _select_held, {"ids": pack_texts(connection, names)})
     there = {name: (fence, state == "ready", channel) for name, fence, state, channel in held}
     taken: list[tuple[Settlement, str]] = []
     refused: set[str] = set()
@@ -176,14 +175,9 @@ def _write_settlements(connection: Connection, taken: Sequence[tuple[Settlement,
     run_many(connection, _update_settled, [_encode_settlement(settlement) for settlement, _ in taken])
     find_quarantine(connection).forget_apart(settlement.lease.delivery.id for settlement, _ in taken)
     writing.write_attempts(connection, [settlement.attempt for settlement, _ in taken if settlement.attempt])
-    told = [
-        {"of": key, "when": rows.to_micros(settlement.at)}
-        for settlement, _ in taken
-        for key in settlement.told
-    ]
-    if told:
-        lock_rows(connection, _owed.c.key, (key for settlement, _ in taken for key in settlement.told))
-        run_many(connection, _update_told, told)
+    # In the order of the keys, so that two writers that lock the same rows cannot deadlock.
+    told = sorted((key, rows.to_micros(settlement.at)) for settlement, _ in taken for key in settlement.told)
+    run_many(connection, _update_told, [{"of": key, "when": at} for key, at in told])
     states = [
         rows.encode_state(milestone, channel, state)
         for settlement, channel in taken

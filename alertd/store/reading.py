@@ -38,7 +38,7 @@ from alertd.store.quarantine import (
     pair_readable,
     read_limited,
 )
-from alertd.store.statements import is_among, pack_texts, run
+from alertd.store.statements import fetch, is_among, pack_texts
 
 _milestone, _owed, _delivery = schema.milestone, schema.owed, schema.delivery
 _member, _attempt, _history = schema.member, schema.attempt, schema.history
@@ -155,11 +155,11 @@ def read_records(connection: Connection, *, after: str = "", limit: int | None =
 
 def read_records_by_id(connection: Connection, milestones: Iterable[str]) -> dict[str, Record]:
     """Return the records by id. An id that occurs twice is read once."""
-    names = sorted(set(milestones))
-    if not names:
-        return {}
-    its = run(connection, _select_records, {"ids": pack_texts(connection, names)})
-    return {record.id: record for record in decode_readable(connection, rows.decode_record, its)}
+    found: dict[str, Record] = {}
+    for chunk in split_chunks(sorted(set(milestones))):
+        its = fetch(connection, _select_records, {"ids": pack_texts(connection, chunk)})
+        found |= {record.id: record for record in decode_readable(connection, rows.decode_record, its)}
+    return found
 
 
 def _select_records(shared: bool) -> Select[Any]:

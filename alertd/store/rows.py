@@ -63,8 +63,11 @@ from alertd.store.rules import make_entry_key
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _MAX_REASON = 200
-_CACHED_MILESTONES = 1_024
+_CACHED_MILESTONES = 4_096
 """How many decoded snapshots stay in memory (about 10 MB), because milestones are leased again and again."""
+
+_CACHED = 1_024
+"""How many decoded values of each other kind stay in memory."""
 
 _CACHED_INSTANTS = 4_096
 """How many decoded instants stay in memory (below 1 MB), because many rows have the same instants."""
@@ -202,7 +205,7 @@ def _decode_milestone(snapshot: str) -> Milestone:
     return unpack(load_json(snapshot))
 
 
-@lru_cache(maxsize=_CACHED_MILESTONES)
+@lru_cache(maxsize=_CACHED)
 def _decode_values(stated: str) -> tuple[Value, ...]:
     return unpack_values(load_json(stated))
 
@@ -226,7 +229,7 @@ def encode_new_reason(reason: Reason | None) -> Fields:
     return {f"new_{name}": value for name, value in encode_reason(reason).items()}
 
 
-@lru_cache(maxsize=_CACHED_MILESTONES)
+@lru_cache(maxsize=_CACHED)
 def encode_reason(reason: Reason | None) -> Mapping[str, str]:
     """Return a reason as code, details and words. The words are for searches and for people who use SQL."""
     details = pack_details(reason)
@@ -247,7 +250,7 @@ def decode_reason(row: Row[Any]) -> Reason | None:
     return _decode_reason(row.reason_code, row.reason_details, row.reason)
 
 
-@lru_cache(maxsize=_CACHED_MILESTONES)
+@lru_cache(maxsize=_CACHED)
 def _decode_reason(code: str, details: str, text: str) -> Reason | None:
     reason = unpack_reason(check_text(code), load_json(details or "{}"), check_text(text))
     # The words are made here, so that a detail of a wrong type is found now and not on a page.
@@ -316,29 +319,29 @@ def decode_owed(row: Row[Any]) -> ScheduledReminder:
         raise make_unreadable("owed", key, error) from error
 
 
-@lru_cache(maxsize=_CACHED_MILESTONES)
+@lru_cache(maxsize=_CACHED)
 def _check_offset(text: str) -> str:
     phrase_offset(text)
     return text
 
 
-@lru_cache(maxsize=_CACHED_MILESTONES)
+@lru_cache(maxsize=_CACHED)
 def encode_grounds(grounds: Grounds | None) -> str | None:
     """Return the reason why a reminder goes to its receiver, as JSON."""
     return None if grounds is None else dump_json(pack_grounds(grounds))
 
 
-@lru_cache(maxsize=_CACHED_MILESTONES)
+@lru_cache(maxsize=_CACHED)
 def _decode_grounds(text: str) -> Grounds:
     return unpack_grounds(load_json(text))
 
 
-@lru_cache(maxsize=_CACHED_MILESTONES)
+@lru_cache(maxsize=_CACHED)
 def _encode_group(group: tuple[tuple[str, str], ...]) -> str:
     return dump_json(group)
 
 
-@lru_cache(maxsize=_CACHED_MILESTONES)
+@lru_cache(maxsize=_CACHED)
 def _decode_group(text: str) -> tuple[tuple[str, str], ...]:
     return tuple((check_text(name), check_text(value)) for name, value in load_json(text))
 

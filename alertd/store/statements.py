@@ -26,6 +26,7 @@ from sqlalchemy import (
     CursorResult,
     Executable,
     FromClause,
+    Row,
     Text,
     all_,
     any_,
@@ -48,8 +49,17 @@ _STATEMENTS = 256
 """How many statements stay in memory: about 20 builders, with a few shapes each."""
 
 
-def run(connection: Connection, build: Build, values: Values, *shape: Any) -> CursorResult[Any]:
-    """Run the statement that ``build`` builds, with these values of its parameters."""
+def fetch(connection: Connection, build: Build, values: Values, *shape: Any) -> Sequence[Row[Any]]:
+    """Run the statement that ``build`` builds, with these values of its parameters, and return all rows."""
+    return _run(connection, build, values, *shape).all()
+
+
+def run(connection: Connection, build: Build, values: Values, *shape: Any) -> None:
+    """Run a statement that writes, with these values of its parameters."""
+    _run(connection, build, values, *shape)
+
+
+def _run(connection: Connection, build: Build, values: Values, *shape: Any) -> CursorResult[Any]:
     sql, constants = _make_sql(build, is_shared(connection), *shape)
     return connection.exec_driver_sql(sql, {**constants, **values})
 

@@ -20,7 +20,7 @@ from alertd.store.quarantine import (
     is_sound,
     pack_apart,
 )
-from alertd.store.statements import is_among, is_not_among, pack_texts, run
+from alertd.store.statements import fetch, is_among, is_not_among, pack_texts
 
 _owed, _delivery = schema.owed, schema.delivery
 _NOW, _AT = (bindparam(name, type_=_delivery.c.next_at.type) for name in ("now", "at"))
@@ -86,7 +86,7 @@ def find_next_wake(
         known: only what the node knows counts; None: everything does.
     """
     values, shape = _make_values(connection, after, at, shut, known, lost=lost)
-    wake_at, digest_at, next_at, until = run(connection, _select_next_wake, values, shape).one()
+    ((wake_at, digest_at, next_at, until),) = fetch(connection, _select_next_wake, values, shape)
     # Convert the end of the lease from the ledger's clock to the caller's clock.
     ends = None if until is None else until - at + rows.to_micros(after)
     waiting = [found for found in (wake_at, digest_at, next_at, ends) if found is not None]
@@ -175,7 +175,7 @@ def find_waiting(
         known: what the node knows; None: there are no strays.
     """
     values, shape = _make_values(connection, now, at, shut, known, lost=True)
-    found = run(connection, _select_waiting, values, shape).one()
+    (found,) = fetch(connection, _select_waiting, values, shape)
     # Convert the end of the lease from the ledger's clock to the caller's clock.
     ends = None if found[3] is None else found[3] - at + rows.to_micros(now)
     undecided_at = min((micros for micros in found[:2] if micros is not None), default=None)
