@@ -1,101 +1,31 @@
-"""Lease ready deliveries: find those that can be leased, read what each message needs, and take them.
+"""Lease ready deliveries: take those that are found, and read what the message of each needs.
 
-A delivery that can be read only in part is split, so that what cannot be read does not hold up the rest.
+:mod:`alertd.store.candidates` finds the deliveries that can be leased, and :mod:`alertd.store.lease_content`
+reads what a message needs. A delivery that can be read only in part is split, so that what cannot be read
+does not hold up the rest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 
-from sqlalchemy import (
-    CTE,
-    ColumnElement,
-    Connection,
-    FromClause,
-    Row,
-    Select,
-    and_,
-    case,
-    delete,
-    false,
-    func,
-    not_,
-    or_,
-    select,
-    text,
-    true,
-    union_all,
-    update,
-)
+from sqlalchemy import Connection, Row, Update, bindparam, delete, text, update
 
-from alertd.core.ledger.records import (
-    CHANNEL,
-    Delivery,
-    DeliveryState,
-    Known,
-    Lease,
-    Record,
-    ScheduledReminder,
-)
+from alertd.core.ledger.records import Delivery, Known, Lease, Record, ScheduledReminder
 from alertd.core.planning.decide import make_delivery_id
 from alertd.ports import LEASE_FOR, LostLeases
-from alertd.store import reading, rows, rules, schema, writing
-from alertd.store.database.dialect import is_shared, split_chunks
-from alertd.store.quarantine import (
-    find_quarantine,
-    is_not_apart,
-    is_sound,
-    make_held,
-    pair_readable,
-)
+from alertd.store import lease_content, reading, rows, rules, schema, writing
+from alertd.store.candidates import Search, find_candidates, find_free, find_lost
+from alertd.store.quarantine import find_quarantine, make_held, pair_readable
+from alertd.store.statements import is_among, pack_texts, run
 
-_owed, _delivery, _remembered = schema.owed, schema.delivery, schema.remembered
-_READY = text("'ready'")
-_NONE = text("0")
-_MAX_LOST = 1_000
-"""The most deliveries with lost leases that are looked at to lease some of them."""
-
+_delivery = schema.delivery
 
 Carried = dict[str, tuple[Delivery, list[ScheduledReminder]]]
 """Deliveries with the reminders that they carry, by id."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Search:
-    """The conditions for a delivery that can be leased. Instants are microseconds since 1970.
-
-    Attributes:
-        now: the delivery is due at this instant.
-        at: ``now`` by the ledger's clock. Leases end by that clock.
-        latest: no lease ends later by that clock, unless it was taken while the clock was ahead.
-        among_others: whether other nodes lease at the same time. If so, the search skips rows that they have
-            locked and locks the rows that it finds.
-        is_not_apart: returns the condition that the delivery with an id is not set apart.
-        lost: whether to find deliveries whose last lease was lost.
-        held: ids of deliveries whose last lease was not lost.
-        known: what the node knows; None: everything.
-    """
-
-    now: int
-    at: int
-    latest: int
-    among_others: bool
-    is_not_apart: Callable[[ColumnElement[str]], ColumnElement[bool]]
-    lost: bool
-    held: Collection[str]
-    known: Known | None
-
-    def is_wanted(self, delivery: FromClause) -> ColumnElement[bool]:
-        """Return the condition that a delivery may be leased, as far as its earlier leases say."""
-        can_be_leased = _can_be_leased(delivery, self.at, self.latest)
-        if self.lost:
-            return can_be_leased
-        held = [delivery.c.id.in_(sorted(self.held)) & can_be_leased] if self.held else []
-        return or_(is_fresh(delivery), *held)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,105 +76,49 @@ def lease(
         at: ``now`` by the ledger's clock, in microseconds since 1970. Leases end by that clock.
     """
     taker = Taker(owner=owner, now=now, at=at, duration=duration, held=held, known=known)
+    search = Search(
+        now=rows.to_micros(now),
+        at=at,
+        latest=taker.latest,
+        lost=lost is LostLeases.INCLUDED,
+        held=held,
+        known=known,
+    )
     match lost:
         case LostLeases.FEW | LostLeases.ALONE:
-            found = _find_lost(connection, taker, per_channel, most)
-            return _take(connection, taker, rules.choose_lost(found, alone=lost is LostLeases.ALONE))
-        case LostLeases.INCLUDED | LostLeases.LEFT_OUT:
-            search = Search(
-                now=rows.to_micros(now),
-                at=at,
-                latest=taker.latest,
-                among_others=is_shared(connection),
-                is_not_apart=partial(is_not_apart, connection, "delivery"),
-                lost=lost is LostLeases.INCLUDED,
-                held=held,
-                known=known,
+            few = rules.choose_lost(
+                find_lost(connection, search, per_channel, most), alone=lost is LostLeases.ALONE
             )
-            return _take(connection, taker, _select_candidates(search, limit, per_channel, most))
+            found = find_free(connection, search, few)
+        case LostLeases.INCLUDED | LostLeases.LEFT_OUT:
+            found = find_candidates(connection, search, limit, per_channel, most)
+    return _take(connection, taker, found) if found else []
 
 
-def _find_lost(
-    connection: Connection, taker: Taker, per_channel: int, most: Mapping[str, int]
-) -> list[tuple[str, str, int]]:
-    """Find the free deliveries whose last lease was lost, the oldest first.
-
-    Returns:
-        the id, the channel and the number of lost leases of each.
-    """
-    known = taker.known
-    lost = (
-        select(
-            _delivery.c.id,
-            _delivery.c.receiver,
-            _delivery.c.channel,
-            _delivery.c.next_at,
-            (_delivery.c.lost_leases + case((_delivery.c.lease_until.is_not(None), 1), else_=0)).label(
-                "lost"
-            ),
-        )
-        .where(schema.IS_READY, schema.HAS_LEASED, _can_be_leased(_delivery, taker.at, taker.latest))
-        .where(_delivery.c.next_at <= rows.to_micros(taker.now))
-        .where(is_sound(_delivery.c.next_at), is_not_apart(connection, "delivery", _delivery.c.id))
-        .order_by(_delivery.c.next_at, _delivery.c.id)
-        .limit(_MAX_LOST)
-    )
-    return [
-        (row.id, row.channel, row.lost)
-        for row in connection.execute(lost)
-        if row.id not in taker.held
-        and most.get(row.channel, per_channel) > 0
-        and (
-            known is None
-            or known.has_channel(row.receiver, row.channel)
-            or known.is_stray(row.receiver, rows.from_micros(row.next_at))
-        )
-    ]
-
-
-def _take(connection: Connection, taker: Taker, candidates: Select[str] | Sequence[str]) -> list[Lease]:
-    """Lease those candidates that are still free, and record the leases that were lost."""
-    if not isinstance(candidates, Select) and not candidates:
-        return []
+def _take(connection: Connection, taker: Taker, found: Sequence[Row[Any]]) -> list[Lease]:
+    """Lease those of the free deliveries that can be read, and record the leases that were lost."""
     now, until = taker.now, taker.until
-    free = (
-        select(_delivery)
-        .where(_delivery.c.id.in_(candidates), schema.IS_READY)
-        .where(_can_be_leased(_delivery, taker.at, taker.latest))
-        .order_by(_delivery.c.next_at, _delivery.c.id)
-        .with_for_update(skip_locked=True, key_share=True)
-    )
-    found = connection.execute(free).all()
-    carried, records = _read_carried(connection, found)
+    carried, records, overtaken = _read_carried(connection, found)
     taken = [row for row in found if row.id in carried]
+    if not taken:
+        return []
     carried |= _count_time_apart(connection, carried, now)
-    lost = {row.id for row in taken if row.lease_until is not None and row.id not in taker.held}
-    for chunk in split_chunks(list(carried)):
-        connection.execute(
-            update(_delivery)
-            .where(_delivery.c.id.in_(chunk))
-            .values(lease_owner=taker.owner, lease_until=rows.to_micros(until), fence=_delivery.c.fence + 1)
-        )
-    for chunk in split_chunks(sorted(lost)):
-        counted = {"lost_leases": _delivery.c.lost_leases + 1, "attempts": _delivery.c.attempts + 1}
-        connection.execute(update(_delivery).where(_delivery.c.id.in_(chunk)).values(counted))
-    carried |= {name: (rules.count_lost_lease(carried[name][0]), carried[name][1]) for name in lost}
-    writing.write_attempts(
-        connection, [rules.make_lost_attempt(carried[name][0], now) for name in sorted(lost)]
+    leased = {"ids": pack_texts(connection, carried), "owner": taker.owner, "until": rows.to_micros(until)}
+    run(connection, _update_leased, leased)
+    lost = sorted(row.id for row in taken if row.lease_until is not None and row.id not in taker.held)
+    if lost:
+        run(connection, _update_lost, {"ids": pack_texts(connection, lost)})
+        carried |= {name: (rules.count_lost_lease(carried[name][0]), carried[name][1]) for name in lost}
+        writing.write_attempts(connection, [rules.make_lost_attempt(carried[name][0], now) for name in lost])
+    about = {row.id: _list_milestones(*carried[row.id]) for row in taken}
+    content = lease_content.read(connection, taken, about, now, records)
+    elsewhere = lease_content.read_owed_elsewhere(
+        connection, taker.known, taken, {name: members for name, (_, members) in carried.items()}
     )
-    shown = {name: made.edition.overview if made.edition else () for name, (made, _) in carried.items()}
-    bound = {owed.milestone for _, members in carried.values() for owed in members}
-    milestones = sorted(bound.union(*shown.values()))
-    records |= reading.read_records_by_id(connection, (name for name in milestones if name not in records))
-    latest = _read_latest_bound(connection, milestones)
-    prior = _read_prior(connection, [*milestones, CHANNEL])
-    first = reading.read_first_after(connection, milestones, now)
-    carried_members = {name: members for name, (_, members) in carried.items()}
-    elsewhere = _read_owed_elsewhere(connection, taker.known, taken, carried_members)
     leases = []
     for row in taken:
-        delivery, members = carried[row.id]
-        names = dict.fromkeys((*(owed.milestone for owed in members), *shown[row.id]))
+        (delivery, members), names = carried[row.id], about[row.id]
+        shown = delivery.edition.overview if delivery.edition else ()
         leases.append(
             Lease(
                 delivery=delivery,
@@ -252,43 +126,69 @@ def _take(connection: Connection, taker: Taker, candidates: Select[str] | Sequen
                 fence=row.fence + 1,
                 until=until,
                 owed=tuple(members),
-                records={name: records[name] for name in names if name in records},
-                overtaken=rules.find_overtaken(members, latest),
-                prior={
-                    name: prior[name, row.channel]
-                    for name in (*names, CHANNEL)
-                    if (name, row.channel) in prior
-                },
-                upcoming=rules.select_upcoming(members, shown[row.id], row.receiver, first),
+                records={name: content.records[name] for name in names if name in content.records},
+                overtaken=overtaken.intersection(delivery.members),
+                prior=content.select_prior(names, row.channel),
+                upcoming=rules.select_upcoming(members, shown, row.receiver, content.first),
                 owed_elsewhere=elsewhere.get(row.id, {}),
-                counted=_count_dead(connection, delivery),
+                counted=lease_content.count_dead(connection, delivery) if delivery.notice else 0,
             )
         )
     return leases
 
 
-def _read_carried(connection: Connection, found: Sequence[Row[Any]]) -> tuple[Carried, dict[str, Record]]:
-    """Return the deliveries that can be sent with their members, by id, and the records of the members.
+def _list_milestones(delivery: Delivery, members: Sequence[ScheduledReminder]) -> list[str]:
+    """List the milestones that a message is about, each once."""
+    shown = delivery.edition.overview if delivery.edition else ()
+    return list(dict.fromkeys([*(owed.milestone for owed in members), *shown]))
+
+
+def _update_leased(shared: bool) -> Update:
+    taken = {"lease_owner": bindparam("owner"), "lease_until": bindparam("until")}
+    statement = update(_delivery).where(is_among(shared, _delivery.c.id, "ids"))
+    return statement.values(**taken, fence=_delivery.c.fence + text("1"))
+
+
+def _update_lost(shared: bool) -> Update:
+    counted = {name: _delivery.c[name] + text("1") for name in ("lost_leases", "attempts")}
+    return update(_delivery).where(is_among(shared, _delivery.c.id, "ids")).values(counted)
+
+
+def _read_carried(
+    connection: Connection, found: Sequence[Row[Any]]
+) -> tuple[Carried, dict[str, Record], frozenset[str]]:
+    """Return the deliveries that can be sent with their members, and what is known about the members.
 
     A delivery that can be read in part is split: what cannot be read goes on in a delivery of its own.
+
+    Returns:
+        the deliveries by id, the records of the members by full id, and the keys of the members that a later
+        bound reminder has overtaken.
     """
-    readable = list(pair_readable(connection, lambda row: rows.decode_delivery(row, ()), found))
     apart: dict[str, list[str]] = {}
-    members = reading.read_members(connection, [row.id for row, _ in readable], apart)
-    everything = [owed for its in members.values() for owed in its]
+    members, overtaken = lease_content.read_members(connection, [row.id for row in found], apart)
+    readable = list(
+        pair_readable(
+            connection,
+            lambda row: rows.decode_delivery(row, [owed.key for owed in members.get(row.id, ())]),
+            found,
+        )
+    )
+    everything = [owed for row, _ in readable for owed in members.get(row.id, ())]
     paired = reading.pair_with_records(connection, everything)
-    with_record = {owed.key for owed, _ in paired}
+    records = {record.id: record for _, record in paired}
     carried: Carried = {}
     for row, made in readable:
-        its = [owed for owed in members[row.id] if owed.key in with_record]
-        lost = [owed.key for owed in members[row.id] if owed.key not in with_record] + apart.get(row.id, [])
+        all_members = members.get(row.id, [])
+        its = [owed for owed in all_members if owed.milestone in records]
+        lost = [owed.key for owed in all_members if owed.milestone not in records] + apart.get(row.id, [])
         if not its and made.notice is None and made.edition is None:
             find_quarantine(connection).add(make_held(row.id, is_empty=not lost))
             continue
         if lost:
             _split(connection, made, lost)
-        carried[row.id] = reading.carry(made, its), its
-    return carried, {record.id: record for _, record in paired}
+        carried[row.id] = (reading.carry(made, its) if lost else made), its
+    return carried, records, frozenset(overtaken)
 
 
 def _count_time_apart(connection: Connection, carried: Carried, now: datetime) -> Carried:
@@ -326,172 +226,3 @@ def _split(connection: Connection, delivery: Delivery, lost: Sequence[str]) -> N
     connection.execute(delete(schema.member).where(moved))
     writing.write_deliveries(connection, (alone,))
     find_quarantine(connection).add(make_held(alone.id, is_empty=False))
-
-
-def _count_dead(connection: Connection, delivery: Delivery) -> int:
-    """Count the dead deliveries that a notice counts."""
-    hour = delivery.notice.counts if delivery.notice else None
-    if hour is None:
-        return 0
-    dead = select(func.count()).where(
-        _delivery.c.state == DeliveryState.DEAD.value,
-        _delivery.c.channel == hour.channel,
-        _delivery.c.settled_at >= rows.to_micros(hour.begins),
-        _delivery.c.settled_at < rows.to_micros(hour.ends),
-    )
-    return connection.execute(dead).scalar_one()
-
-
-def _read_owed_elsewhere(
-    connection: Connection,
-    known: Known | None,
-    taken: Sequence[Row[Any]],
-    members: Mapping[str, Sequence[ScheduledReminder]],
-) -> dict[str, dict[str, frozenset[str]]]:
-    """Return ``Lease.owed_elsewhere`` of each lease on a channel that the node does not know, by delivery."""
-    if known is None:
-        return {}
-    unknown = [row.id for row in taken if not known.has_channel(row.receiver, row.channel)]
-    milestones = {owed.milestone for name in unknown for owed in members[name]}
-    owed = [
-        reminder for milestone in sorted(milestones) for reminder in reading.read_owed(connection, milestone)
-    ]
-    return {name: rules.find_owed_elsewhere(members[name], owed) for name in unknown}
-
-
-def is_free(delivery: FromClause, at: int) -> ColumnElement[bool]:
-    """Return the condition that a delivery has no lease, or only a lease that ended at or before ``at``.
-
-    A lease until an instant that is none is no lease.
-    """
-    until = delivery.c.lease_until
-    return or_(until.is_(None), until <= at, until > rows.MAX_INSTANT)
-
-
-def _can_be_leased(delivery: FromClause, at: int, latest: int) -> ColumnElement[bool]:
-    """Return the condition that a delivery is free, or has a lease that ends too far ahead to be right."""
-    return or_(is_free(delivery, at), delivery.c.lease_until > latest)
-
-
-def is_fresh(delivery: FromClause) -> ColumnElement[bool]:
-    """Return the condition that a delivery has no lease, and that its last lease was not lost."""
-    return and_(delivery.c.lease_until.is_(None), delivery.c.lost_leases == _NONE)
-
-
-def select_channels() -> CTE:
-    """Select the channels that have ready deliveries.
-
-    The recursive query makes one index lookup for each channel (a loose index scan).
-    """
-    ready, following = _delivery.alias("ready"), _delivery.alias("following")
-    channels = (
-        select(func.min(ready.c.channel).label("channel"))
-        .where(ready.c.state == _READY)
-        .cte("channels", recursive=True)
-    )
-    after = (
-        select(func.min(following.c.channel))
-        .where(following.c.state == _READY, following.c.channel > channels.c.channel)
-        .scalar_subquery()
-    )
-    return channels.union_all(select(after).where(channels.c.channel.is_not(None)))
-
-
-def _select_candidates(search: Search, limit: int, per_channel: int, most: Mapping[str, int]) -> Select[str]:
-    """Select the ids of deliveries that can be leased.
-
-    The oldest deliveries of each channel come straight from the index. The cost therefore does not grow with
-    the
-    backlog: a long backlog of one channel is not read to find the deliveries of another.
-    """
-    channels, named = select_channels(), sorted(most)
-    # More than ``limit`` cannot be leased, and each row that is found may get locked.
-    per_channel = min(per_channel, limit)
-    parts = _select_others(search, channels, per_channel, most)
-    by_number: dict[int, list[str]] = {}
-    for channel in named:
-        by_number.setdefault(min(most[channel], per_channel), []).append(channel)
-    parts += [
-        _select_oldest(search, channels, number, channels.c.channel.in_(alike))
-        for number, alike in sorted(by_number.items())
-        if number > 0
-    ]
-    if not parts:
-        return select(_delivery.c.id).where(false())
-    found = _delivery.alias("found")
-    of_any = union_all(*parts).subquery()
-    statement = select(found.c.id).join(of_any, of_any.c.id == found.c.id)
-    return statement.order_by(found.c.next_at, found.c.id).limit(limit)
-
-
-def _select_others(search: Search, channels: CTE, number: int, most: Mapping[str, int]) -> list[Select[str]]:
-    """Select the ids of the ``number`` oldest deliveries of each channel that ``most`` does not name."""
-    known, others = search.known, channels.c.channel.not_in(sorted(most)) if most else true()
-    if known is None:
-        return [_select_oldest(search, channels, number, others)]
-    mine: ColumnElement[bool]
-    if known.channels is not None:
-        mine = channels.c.channel.in_(sorted(known.channels))
-    else:
-        mine = or_(*(channels.c.channel.startswith(f"{name}/", autoescape=True) for name in known.receivers))
-    selected = []
-    if known.channels is None or not known.channels <= most.keys():
-        selected.append(_select_oldest(search, channels, number, others & mine))
-    if known.strays_before is not None:
-        since = replace(search, now=rows.to_micros(known.strays_before))
-        elsewhere = (
-            channels.c.channel.startswith(f"{name}/", autoescape=True) for name in sorted(known.elsewhere)
-        )
-        selected.append(
-            _select_oldest(since, channels, number, others & not_(or_(false(), mine, *elsewhere)))
-        )
-    return selected
-
-
-def _select_oldest(search: Search, channels: CTE, number: int, condition: ColumnElement[bool]) -> Select[str]:
-    """Select the ids of the ``number`` oldest deliveries of each channel that matches ``condition``."""
-    oldest = _delivery.alias("oldest")
-    of_channel = (
-        select(oldest.c.id)
-        .where(oldest.c.state == _READY, oldest.c.channel == channels.c.channel)
-        .where(oldest.c.next_at <= search.now, search.is_wanted(oldest), search.is_not_apart(oldest.c.id))
-        .order_by(oldest.c.next_at, oldest.c.id)
-        .limit(number)
-    )
-    if search.among_others:
-        locked = of_channel.with_for_update(skip_locked=True, key_share=True).lateral("of_channel")
-        return select(locked.c.id).select_from(channels.join(locked, true())).where(condition)
-    # SQLite has no lateral joins, but it evaluates this correlated subquery for each channel in the same way.
-    found = _delivery.alias("of_channel")
-    return select(found.c.id).select_from(channels.join(found, found.c.id.in_(of_channel))).where(condition)
-
-
-def _read_latest_bound(
-    connection: Connection, milestones: Sequence[str]
-) -> dict[tuple[str, str, str], datetime]:
-    """Return the latest ``at`` of the bound reminders, by their key (see ``rules.make_line_key``)."""
-    reminders = [cause.value for cause in rules.REMINDERS]
-    kind = case((_owed.c.cause.in_(sorted(reminders)), "reminder"), else_=_owed.c.cause).label("kind")
-    latest = func.max(_owed.c.at).label("latest")
-    found: dict[tuple[str, str, str], datetime] = {}
-    for chunk in split_chunks(milestones):
-        statement = (
-            select(_owed.c.milestone, _owed.c.receiver, kind, latest)
-            .where(_owed.c.milestone.in_(chunk), _owed.c.state == "bound", is_sound(_owed.c.at))
-            .group_by(_owed.c.milestone, _owed.c.receiver, text("kind"))
-        )
-        for row in connection.execute(statement):
-            found[row.milestone, row.receiver, row.kind] = rows.from_micros(row.latest)
-    return found
-
-
-def _read_prior(
-    connection: Connection, milestones: Sequence[str]
-) -> dict[tuple[str, str], Mapping[str, str]]:
-    """Return the states that notifiers returned last, by milestone and channel."""
-    found: dict[tuple[str, str], Mapping[str, str]] = {}
-    for chunk in split_chunks(milestones):
-        its = connection.execute(select(_remembered).where(_remembered.c.milestone.in_(chunk)))
-        for row, state in pair_readable(connection, rows.decode_state, its):
-            found[row.milestone, row.channel] = state
-    return found

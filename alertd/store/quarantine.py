@@ -15,20 +15,18 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from sqlalchemy import (
-    JSON,
     Column,
     ColumnElement,
     Connection,
+    FromClause,
     LargeBinary,
     Row,
     Select,
-    String,
     Table,
-    and_,
-    bindparam,
     cast,
     func,
     select,
@@ -40,6 +38,7 @@ from alertd.core.ledger.unreadable import TABLES, Unreadable
 from alertd.errors import UnreadableRow
 from alertd.store import rows, schema
 from alertd.store.database.dialect import is_shared
+from alertd.store.statements import Values, is_not_among, pack_texts
 
 T = TypeVar("T")
 
@@ -174,36 +173,60 @@ def is_sound(column: ColumnElement[int] | Column[int]) -> ColumnElement[bool]:
     return column.between(rows.MIN_INSTANT, rows.MAX_INSTANT)
 
 
+def is_outside(
+    shared: bool, table: str, column: ColumnElement[str], values: Values = MappingProxyType({})
+) -> ColumnElement[bool]:
+    """Return the condition that a column holds no key of a row of ``table`` that is set apart.
+
+    Args:
+        values: the values of the parameters, as :func:`pack_apart` returns them, for a statement that is
+            built anew. A statement that is built once gets them when it runs.
+    """
+    texts = is_not_among(shared, column, f"apart_{table}", values)
+    # A key that is no text in UTF-8 is in no list of texts. PostgreSQL has no such keys.
+    return texts if shared else texts & is_not_among(shared, func.hex(column), f"odd_{table}", values)
+
+
+def pack_apart(connection: Connection) -> dict[str, object]:
+    """Return the values of the parameters of :func:`is_outside` for all tables; none if nothing is apart."""
+    quarantine = find_quarantine(connection)
+    values: dict[str, object] = {}
+    for table in ("milestone", "owed", "delivery") if quarantine else ():
+        keys = quarantine.list_keys(table)
+        values[f"apart_{table}"] = pack_texts(connection, (key for key in keys if isinstance(key, str)))
+        odd = (key.hex().upper() for key in keys if isinstance(key, bytes))
+        values[f"odd_{table}"] = pack_texts(connection, odd)
+    return values
+
+
 def is_not_apart(connection: Connection, table: str, column: ColumnElement[str]) -> ColumnElement[bool]:
-    """Return the condition that a column holds no key of a row of ``table`` that is set apart."""
-    keys = find_quarantine(connection).list_keys(table)
-    if not keys:
+    """Return the condition of :func:`is_outside` for a statement that is built anew."""
+    values = pack_apart(connection)
+    return is_outside(is_shared(connection), table, column, values) if values else true()
+
+
+def is_readable(
+    shared: bool,
+    apart: bool,
+    owed: FromClause = schema.owed,
+    values: Values = MappingProxyType({}),
+) -> ColumnElement[bool]:
+    """Return the condition that neither a reminder nor its milestone is set apart.
+
+    Args:
+        apart: whether any rows are set apart.
+        values: as for :func:`is_outside`.
+    """
+    if not apart:
         return true()
-    texts = [key for key in keys if isinstance(key, str)]
-    others = [key for key in keys if isinstance(key, bytes)]
-    conditions: list[ColumnElement[bool]] = []
-    if texts:
-        # One parameter holds all keys, because a database limits the number of parameters.
-        packed = bindparam(None, json.dumps(texts), type_=String)
-        each = (
-            func.json_array_elements_text(cast(packed, JSON)).column_valued("each")
-            if is_shared(connection)
-            else func.json_each(packed).table_valued("value").c.value
-        )
-        conditions.append(column.not_in(select(each)))
-    if others:
-        conditions.append(cast(column, LargeBinary).not_in(others))
-    return and_(true(), *conditions)
+    of_milestone = is_outside(shared, "milestone", owed.c.milestone, values)
+    return is_outside(shared, "owed", owed.c.key, values) & of_milestone
 
 
 def is_readable_reminder(connection: Connection) -> ColumnElement[bool]:
-    """Return the condition that neither a reminder nor its milestone is set apart."""
-    if not find_quarantine(connection):
-        return true()
-    return and_(
-        is_not_apart(connection, "owed", schema.owed.c.key),
-        is_not_apart(connection, "milestone", schema.owed.c.milestone),
-    )
+    """Return the condition of :func:`is_readable` for a statement that is built anew."""
+    values = pack_apart(connection)
+    return is_readable(is_shared(connection), bool(values), values=values)
 
 
 def _decode_member(row: Row[Any]) -> None:

@@ -11,35 +11,15 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    Connection,
-    Select,
-    bindparam,
-    func,
-    or_,
-    select,
-    text,
-    true,
-    update,
-)
+from sqlalchemy import Connection, Select, Update, bindparam, func, null, or_, select, text, true, update
 
-from alertd.core.ledger.records import (
-    DeliveryState,
-    Known,
-    Record,
-    ReminderState,
-    ScheduledReminder,
-)
-from alertd.core.planning.decide import Decisions
+from alertd.core.ledger.records import DeliveryState, Known, Record, ReminderState, ScheduledReminder
+from alertd.core.planning.decide import Decisions, Verdict
 from alertd.core.routing.digest import NextDigest
 from alertd.ports import Settlement
 from alertd.store import reading, rows, schema, writing
-from alertd.store.database.dialect import lock_rows, split_chunks
-from alertd.store.quarantine import (
-    decode_readable,
-    find_quarantine,
-    is_readable_reminder,
-)
+from alertd.store.quarantine import decode_readable, find_quarantine, is_readable, pack_apart
+from alertd.store.statements import fetch, is_among, is_not_among, pack_texts, run_many
 
 _owed, _delivery = schema.owed, schema.delivery
 _MAX_AWAKE = 1_000_000
@@ -52,26 +32,31 @@ def find_due(
 ) -> list[tuple[ScheduledReminder, Record]]:
     """Return the due reminders in whole sets; see :meth:`alertd.ports.ReminderQueue.find_due`."""
     for _ in range(_MAX_ROUNDS):
-        rows_found = connection.execute(_select_due(connection, now, limit, besides, skip)).all()
-        found = decode_readable(connection, rows.decode_owed, rows_found)
-        paired = reading.pair_with_records(connection, found)
-        if paired or not rows_found:
+        apart = pack_apart(connection)
+        values = {
+            "now": rows.to_micros(now),
+            "besides": pack_texts(connection, besides),
+            "limit": limit,
+            "skip": skip,
+            **apart,
+        }
+        found = fetch(connection, _select_due, values, bool(apart), bool(besides))
+        paired = reading.pair_with_records(connection, decode_readable(connection, rows.decode_owed, found))
+        if paired or not found:
             return paired
         # Nothing of it can be read. It is set apart by now, so that the next sets come.
     return []
 
 
-def _select_due(
-    connection: Connection, now: datetime, limit: int, besides: Collection[str], skip: int
-) -> Select[Any]:
-    at = rows.to_micros(now)
-    readable = is_readable_reminder(connection)
+def _select_due(shared: bool, apart: bool, besides: bool) -> Select[Any]:
+    at, limit, skip = (bindparam(name, type_=_owed.c.at.type) for name in ("now", "limit", "skip"))
+    readable = is_readable(shared, apart)
     # Because of the order and the limit, SQLite reads this subquery from the index. Without them, it chooses
     # an index for the grouping below and reads every pending row, even a million rows that are not due.
     awake = (
         select(_owed.c.milestone, _owed.c.receiver)
         .where(schema.IS_PENDING, _owed.c.wake_at <= at, readable)
-        .where(_owed.c.receiver.not_in(sorted(besides)) if besides else true())
+        .where(is_not_among(shared, _owed.c.receiver, "besides") if besides else true())
         .order_by(_owed.c.wake_at)
         .limit(_MAX_AWAKE)
         .subquery("awake")
@@ -108,41 +93,44 @@ def bind(connection: Connection, decisions: Decisions) -> bool:
     verdicts = decisions.verdicts
     decided = {verdict.key for verdict in verdicts}
     # All rows are locked in one order, so that two writers cannot deadlock.
-    for chunk in split_chunks(sorted(decided.union(owed.key for owed in decisions.following))):
-        found = select(_owed.c.key, _owed.c.state).where(_owed.c.key.in_(chunk))
-        found = found.order_by(_owed.c.key).with_for_update(key_share=True)
-        pending = {row.key for row in connection.execute(found) if row.state == ReminderState.PENDING.value}
-        if not pending.issuperset(decided.intersection(chunk)):
-            return False
+    keys = decided.union(owed.key for owed in decisions.following)
+    found = fetch(connection, _select_states, {"keys": pack_texts(connection, keys)})
+    if not decided.issubset(key for key, state in found if state == ReminderState.PENDING.value):
+        return False
     if decisions.turn is not None and not _advance_digest(connection, *decisions.turn):
         return False
-    if verdicts:
-        statement = (
-            update(_owed)
-            .where(_owed.c.key == bindparam("of"))
-            .values(
-                state=bindparam("becomes"),
-                **rows.REASON_PARAMETERS,
-                wake_at=func.coalesce(bindparam("wakes"), _owed.c.wake_at),
-                grounds=func.coalesce(bindparam("why"), _owed.c.grounds),
-            )
-        )
-        connection.execute(
-            statement,
-            [
-                {
-                    "of": verdict.key,
-                    "becomes": verdict.state.value,
-                    **rows.encode_new_reason(verdict.reason),
-                    "why": rows.encode_grounds(verdict.grounds),
-                    "wakes": rows.to_micros(verdict.wake_at) if verdict.wake_at else None,
-                }
-                for verdict in verdicts
-            ],
-        )
+    run_many(connection, _update_decided, [_encode_verdict(verdict) for verdict in verdicts])
     writing.write_owed(connection, decisions.following)
     writing.write_deliveries(connection, decisions.deliveries)
     return True
+
+
+def _select_states(shared: bool) -> Select[Any]:
+    found = select(_owed.c.key, _owed.c.state).where(is_among(shared, _owed.c.key, "keys"))
+    return found.order_by(_owed.c.key).with_for_update(key_share=True)
+
+
+def _update_decided(shared: bool) -> Update:  # noqa: ARG001  the same for both databases
+    return (
+        update(_owed)
+        .where(_owed.c.key == bindparam("of"))
+        .values(
+            state=bindparam("becomes"),
+            **rows.REASON_PARAMETERS,
+            wake_at=func.coalesce(bindparam("wakes", type_=_owed.c.wake_at.type), _owed.c.wake_at),
+            grounds=func.coalesce(bindparam("why", type_=_owed.c.grounds.type), _owed.c.grounds),
+        )
+    )
+
+
+def _encode_verdict(verdict: Verdict) -> rows.Fields:
+    return {
+        "of": verdict.key,
+        "becomes": verdict.state.value,
+        **rows.encode_new_reason(verdict.reason),
+        "why": rows.encode_grounds(verdict.grounds),
+        "wakes": rows.to_micros(verdict.wake_at) if verdict.wake_at else None,
+    }
 
 
 def _advance_digest(connection: Connection, made: NextDigest, following: NextDigest) -> bool:
@@ -159,12 +147,9 @@ def _advance_digest(connection: Connection, made: NextDigest, following: NextDig
 
 def settle(connection: Connection, settlements: Sequence[Settlement]) -> frozenset[str]:
     """Write how deliveries ended; see :meth:`alertd.ports.DeliveryQueue.settle`."""
-    there: dict[str, tuple[int, bool, str]] = {}
-    for chunk in split_chunks(sorted({settlement.lease.delivery.id for settlement in settlements})):
-        held = select(_delivery.c.id, _delivery.c.fence, _delivery.c.state, _delivery.c.channel)
-        held = held.where(_delivery.c.id.in_(chunk)).order_by(_delivery.c.id)
-        for row in connection.execute(held.with_for_update(key_share=True)):
-            there[row.id] = (row.fence, row.state == DeliveryState.READY.value, row.channel)
+    names = {settlement.lease.delivery.id for settlement in settlements}
+    held = fetch(connection, _select_held, {"ids": pack_texts(connection, names)})
+    there = {name: (fence, state == "ready", channel) for name, fence, state, channel in held}
     taken: list[tuple[Settlement, str]] = []
     refused: set[str] = set()
     for settlement in settlements:
@@ -178,36 +163,21 @@ def settle(connection: Connection, settlements: Sequence[Settlement]) -> frozens
     return frozenset(refused)
 
 
+def _select_held(shared: bool) -> Select[Any]:
+    held = select(_delivery.c.id, _delivery.c.fence, _delivery.c.state, _delivery.c.channel)
+    held = held.where(is_among(shared, _delivery.c.id, "ids")).order_by(_delivery.c.id)
+    return held.with_for_update(key_share=True)
+
+
 def _write_settlements(connection: Connection, taken: Sequence[tuple[Settlement, str]]) -> None:
     if not taken:
         return
-    statement = (
-        update(_delivery)
-        .where(_delivery.c.id == bindparam("of"))
-        .values(
-            state=bindparam("becomes"),
-            **rows.REASON_PARAMETERS,
-            next_at=func.coalesce(bindparam("later"), _delivery.c.next_at),
-            tried_from=func.coalesce(bindparam("horizon"), _delivery.c.tried_from),
-            attempts=bindparam("tries"),
-            settled_at=bindparam("ended"),
-            lease_owner="",
-            lease_until=None,
-            lost_leases=func.coalesce(bindparam("lost"), _delivery.c.lost_leases),
-        )
-    )
-    connection.execute(statement, [_encode_settlement(settlement) for settlement, _ in taken])
+    run_many(connection, _update_settled, [_encode_settlement(settlement) for settlement, _ in taken])
     find_quarantine(connection).forget_apart(settlement.lease.delivery.id for settlement, _ in taken)
     writing.write_attempts(connection, [settlement.attempt for settlement, _ in taken if settlement.attempt])
-    told = [
-        {"of": key, "when": rows.to_micros(settlement.at)}
-        for settlement, _ in taken
-        for key in settlement.told
-    ]
-    if told:
-        lock_rows(connection, _owed.c.key, (key for settlement, _ in taken for key in settlement.told))
-        first = update(_owed).where(_owed.c.key == bindparam("of"), _owed.c.told_at.is_(None))
-        connection.execute(first.values(told_at=bindparam("when")), told)
+    # In the order of the keys, so that two writers that lock the same rows cannot deadlock.
+    told = sorted((key, rows.to_micros(settlement.at)) for settlement, _ in taken for key in settlement.told)
+    run_many(connection, _update_told, [{"of": key, "when": at} for key, at in told])
     states = [
         rows.encode_state(milestone, channel, state)
         for settlement, channel in taken
@@ -217,17 +187,43 @@ def _write_settlements(connection: Connection, taken: Sequence[tuple[Settlement,
     writing.write_deliveries(connection, [made for settlement, _ in taken for made in settlement.follow_up])
 
 
+def _update_settled(shared: bool) -> Update:  # noqa: ARG001  the same for both databases
+    delivery = _delivery.c
+    kept = {
+        name: func.coalesce(bindparam(f"new_{name}", type_=delivery[name].type), delivery[name])
+        for name in ("next_at", "tried_from", "lost_leases")
+    }
+    return (
+        update(_delivery)
+        .where(delivery.id == bindparam("of"))
+        .values(
+            state=bindparam("becomes"),
+            **rows.REASON_PARAMETERS,
+            **kept,
+            attempts=bindparam("tries"),
+            settled_at=bindparam("ended"),
+            lease_owner=text("''"),
+            lease_until=null(),
+        )
+    )
+
+
+def _update_told(shared: bool) -> Update:  # noqa: ARG001  the same for both databases
+    first = update(_owed).where(_owed.c.key == bindparam("of"), _owed.c.told_at.is_(None))
+    return first.values(told_at=bindparam("when"))
+
+
 def _encode_settlement(settlement: Settlement) -> dict[str, Any]:
     final = settlement.state is not DeliveryState.READY
     return {
         "of": settlement.lease.delivery.id,
         "becomes": settlement.state.value,
         **rows.encode_new_reason(settlement.reason),
-        "later": rows.to_micros(settlement.next_at) if settlement.next_at else None,
+        "new_next_at": rows.to_micros(settlement.next_at) if settlement.next_at else None,
         # The count starts from the leased delivery, so that a repeated settlement counts once.
         "tries": settlement.lease.delivery.attempts + (settlement.attempt is not None),
         "ended": rows.to_micros(settlement.at) if final else None,
-        "horizon": rows.to_micros(settlement.tried_from) if settlement.tried_from else None,
+        "new_tried_from": rows.to_micros(settlement.tried_from) if settlement.tried_from else None,
         # An attempt that was settled has not ended the process.
-        "lost": 0 if settlement.attempt else None,
+        "new_lost_leases": 0 if settlement.attempt else None,
     }

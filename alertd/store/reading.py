@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
+from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, and_, func, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, Select, and_, func, or_, select
 
 from alertd.core.ledger.records import (
     Attempt,
@@ -37,6 +38,7 @@ from alertd.store.quarantine import (
     pair_readable,
     read_limited,
 )
+from alertd.store.statements import fetch, is_among, pack_texts
 
 _milestone, _owed, _delivery = schema.milestone, schema.owed, schema.delivery
 _member, _attempt, _history = schema.member, schema.attempt, schema.history
@@ -155,9 +157,13 @@ def read_records_by_id(connection: Connection, milestones: Iterable[str]) -> dic
     """Return the records by id. An id that occurs twice is read once."""
     found: dict[str, Record] = {}
     for chunk in split_chunks(sorted(set(milestones))):
-        its = connection.execute(select(_milestone).where(_milestone.c.id.in_(chunk)))
+        its = fetch(connection, _select_records, {"ids": pack_texts(connection, chunk)})
         found |= {record.id: record for record in decode_readable(connection, rows.decode_record, its)}
     return found
+
+
+def _select_records(shared: bool) -> Select[Any]:
+    return select(_milestone).where(is_among(shared, _milestone.c.id, "ids"))
 
 
 def pair_with_records(
@@ -195,28 +201,6 @@ def read_upcoming(connection: Connection, limit: int) -> list[ScheduledReminder]
     waiting = schema.IS_PENDING, is_sound(_owed.c.wake_at), is_readable_reminder(connection)
     statement = select(_owed).where(*waiting).order_by(_owed.c.wake_at, _owed.c.key)
     return [reminder for _, reminder in read_limited(connection, statement, rows.decode_owed, limit)]
-
-
-def read_first_after(
-    connection: Connection, milestones: Sequence[str], after: datetime
-) -> dict[tuple[str, str], ScheduledReminder]:
-    """Return the first pending reminder with ``at > after``, by milestone and receiver."""
-    reminders = sorted(cause.value for cause in rules.REMINDERS)
-    number = func.row_number().over(
-        partition_by=(_owed.c.milestone, _owed.c.receiver), order_by=(_owed.c.at, _owed.c.key)
-    )
-    found: dict[tuple[str, str], ScheduledReminder] = {}
-    for chunk in split_chunks(milestones):
-        coming = (
-            select(_owed, number.label("number"))
-            .where(_owed.c.milestone.in_(chunk), schema.IS_PENDING, _owed.c.at > rows.to_micros(after))
-            .where(_owed.c.cause.in_(reminders), is_sound(_owed.c.at), is_readable_reminder(connection))
-            .subquery()
-        )
-        first = connection.execute(select(coming).where(coming.c.number == 1))
-        for reminder in decode_readable(connection, rows.decode_owed, first):
-            found[reminder.milestone, reminder.receiver] = reminder
-    return found
 
 
 def read_digests(connection: Connection) -> list[NextDigest]:
@@ -310,29 +294,19 @@ def carry(delivery: Delivery, members: Sequence[ScheduledReminder]) -> Delivery:
     return replace(delivery, members=tuple(owed.key for owed in members))
 
 
-def read_members(
-    connection: Connection, deliveries: Sequence[str], unreadable: dict[str, list[str]] | None = None
-) -> dict[str, list[ScheduledReminder]]:
-    """Return the members of each delivery, in the order in which they were bound.
-
-    Args:
-        unreadable: gets the keys of the members that cannot be read, by delivery.
-    """
+def read_members(connection: Connection, deliveries: Sequence[str]) -> dict[str, list[ScheduledReminder]]:
+    """Return the members of each delivery, in the order in which they were bound."""
     members: dict[str, list[ScheduledReminder]] = {name: [] for name in deliveries}
     for chunk in split_chunks(deliveries):
         statement = (
-            select(_member.c.delivery, _owed)
+            select(_owed, _member.c.delivery)
             .join(_owed, _owed.c.key == _member.c.key)
             .where(_member.c.delivery.in_(chunk))
             .order_by(_member.c.delivery, _member.c.position)
         )
-        for row in connection.execute(statement):
-            try:
-                members[row.delivery].append(rows.decode_owed(row))
-            except UnreadableRow as error:
-                find_quarantine(connection).add(error)
-                if unreadable is not None:
-                    unreadable.setdefault(row.delivery, []).append(row.key)
+        found = connection.execute(statement)
+        for row, owed in pair_readable(connection, rows.decode_owed, found):
+            members[row.delivery].append(owed)
     return members
 
 

@@ -2,33 +2,70 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Select,
-    case,
-    func,
-    or_,
-    select,
-    true,
-)
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, func, or_, select, text, true
 
-from alertd.core.ledger.records import (
-    Known,
-)
+from alertd.core.ledger.records import Known
 from alertd.core.planning.audit import MAX_LOST_SHOWN, Stray, Waiting, join_strays
 from alertd.store import rows, schema
-from alertd.store.leasing import is_free, is_fresh, select_channels
+from alertd.store.candidates import get_receiver, is_free, is_fresh, select_channels
 from alertd.store.quarantine import (
     is_not_apart,
+    is_outside,
+    is_readable,
     is_readable_reminder,
     is_sound,
+    pack_apart,
 )
+from alertd.store.statements import fetch, is_among, is_not_among, pack_texts
 
 _owed, _delivery = schema.owed, schema.delivery
+_NOW, _AT = (bindparam(name, type_=_delivery.c.next_at.type) for name in ("now", "at"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shape:
+    """What the SQL of a question depends on.
+
+    Attributes:
+        apart: whether any rows are set apart.
+        lost: whether deliveries whose last lease was lost count.
+        is_everything: everything counts, not only what the node knows.
+        has_channels: whether the node knows its channels, and not only its receivers.
+        has_digests: whether the node knows its digests.
+    """
+
+    apart: bool
+    lost: bool
+    is_everything: bool
+    has_channels: bool
+    has_digests: bool
+
+
+def _make_values(
+    connection: Connection, now: datetime, at: int, shut: frozenset[str], known: Known | None, *, lost: bool
+) -> tuple[dict[str, object], _Shape]:
+    """Return the values of the parameters of a question, and the shape of its SQL."""
+    apart = pack_apart(connection)
+    values: dict[str, object] = {"now": rows.to_micros(now), "at": at, **apart}
+    channels, digests = (known.channels, known.digests) if known else (None, None)
+    lists = {
+        "shut": shut,
+        "receivers": known.receivers if known else (),
+        "channels": channels or (),
+        "digests": digests or (),
+    }
+    values |= {name: pack_texts(connection, texts) for name, texts in lists.items()}
+    return values, _Shape(
+        apart=bool(apart),
+        lost=lost,
+        is_everything=known is None,
+        has_channels=channels is not None,
+        has_digests=digests is not None,
+    )
 
 
 def find_next_wake(
@@ -48,60 +85,83 @@ def find_next_wake(
         lost: whether deliveries whose last lease was lost count.
         known: only what the node knows counts; None: everything does.
     """
-    is_open = _has_known_channel(known)
-    if shut:
-        is_open &= _delivery.c.channel.not_in(sorted(shut))
-    of_owed = _select_first_wake(connection, rows.to_micros(after), known)
-    of_digests = select(func.min(schema.next_digest.c.at)).where(
-        is_sound(schema.next_digest.c.at), _is_known_digest(known)
-    )
-    readable = is_sound(_delivery.c.next_at), is_not_apart(connection, "delivery", _delivery.c.id)
-    of_ready = (
-        select(_delivery.c.next_at)
-        .where(schema.IS_READY, is_open, is_free(_delivery, at) if lost else is_fresh(_delivery), *readable)
-        .order_by(_delivery.c.next_at)
-        .limit(1)
-    )
-    of_leased = select(func.min(_delivery.c.lease_until)).where(
-        schema.IS_READY, is_open, _delivery.c.lease_until > at, is_sound(_delivery.c.lease_until)
-    )
-    parts = of_owed, of_digests, of_ready, of_leased
-    found = connection.execute(select(*(part.scalar_subquery() for part in parts))).one()
-    wake_at, digest_at, next_at, until = found
+    values, shape = _make_values(connection, after, at, shut, known, lost=lost)
+    ((wake_at, digest_at, next_at, until),) = fetch(connection, _select_next_wake, values, shape)
     # Convert the end of the lease from the ledger's clock to the caller's clock.
     ends = None if until is None else until - at + rows.to_micros(after)
     waiting = [found for found in (wake_at, digest_at, next_at, ends) if found is not None]
     return rows.from_micros(min(waiting)) if waiting else None
 
 
-def _select_first_wake(connection: Connection, now: int, known: Known | None) -> Select[Any]:
+def _select_next_wake(shared: bool, shape: _Shape) -> Select[Any]:
+    until = _delivery.c.lease_until
+    leased = (
+        select(until)
+        .where(schema.IS_READY, until.is_not(None), until > _AT, is_sound(until))
+        .where(_is_open(shared, shape, _skip_index(shared, _delivery.c.channel)))
+        .order_by(until)
+        .limit(1)
+    )
+    parts = (
+        _select_first_wake(shared, shape),
+        _select_first_digest(shared, shape),
+        _select_first_ready(shared, shape),
+        leased,
+    )
+    return select(*(part.scalar_subquery() for part in parts))
+
+
+def _select_first_wake(shared: bool, shape: _Shape) -> Select[Any]:
     """Select the earliest ``wake_at`` of the pending reminders that are not set apart.
 
     A row that wakes before it is due is damaged. It wakes nobody until it is due, because nothing could be
     done about it.
     """
-    can_be_due = or_(_owed.c.at <= now, _owed.c.wake_at >= _owed.c.at)
-    waiting = schema.IS_PENDING, is_sound(_owed.c.wake_at), can_be_due, is_readable_reminder(connection)
-    known_to = _has_known_receiver(known)
-    return select(_owed.c.wake_at).where(*waiting, known_to).order_by(_owed.c.wake_at).limit(1)
+    can_be_due = or_(_owed.c.at <= _NOW, _owed.c.wake_at >= _owed.c.at)
+    waiting = schema.IS_PENDING, is_sound(_owed.c.wake_at), can_be_due, is_readable(shared, shape.apart)
+    is_known = true() if shape.is_everything else is_among(shared, _owed.c.receiver, "receivers")
+    return select(_owed.c.wake_at).where(*waiting, is_known).order_by(_owed.c.wake_at).limit(1)
 
 
-def _has_known_receiver(known: Known | None) -> ColumnElement[bool]:
-    return true() if known is None else _owed.c.receiver.in_(sorted(known.receivers))
+def _select_first_digest(shared: bool, shape: _Shape) -> Select[Any]:
+    digest = schema.next_digest.c
+    is_known = is_among(shared, digest.key, "digests") if shape.has_digests else true()
+    return select(func.min(digest.at)).where(is_sound(digest.at), is_known)
 
 
-def _has_known_channel(known: Known | None) -> ColumnElement[bool]:
-    if known is None:
-        return true()
-    if known.channels is None:
-        return _delivery.c.receiver.in_(sorted(known.receivers))
-    return _delivery.c.channel.in_(sorted(known.channels))
+def _select_first_ready(shared: bool, shape: _Shape) -> Select[Any]:
+    """Select the earliest ``next_at`` of the ready deliveries without a lease.
+
+    The first of each channel comes straight from the index, so that a long backlog of a channel that is shut
+    is not read.
+    """
+    channels, ready = select_channels(), _delivery.alias("first")
+    first = (
+        select(ready.c.next_at)
+        .where(ready.c.state == text("'ready'"), ready.c.channel == channels.c.channel)
+        .where(is_free(ready) if shape.lost else is_fresh(ready), is_sound(ready.c.next_at))
+        .where(is_outside(shared, "delivery", ready.c.id) if shape.apart else true())
+        .order_by(ready.c.next_at)
+        .limit(1)
+        .correlate(channels)
+        .scalar_subquery()
+    )
+    return select(func.min(first)).select_from(channels).where(_is_open(shared, shape, channels.c.channel))
 
 
-def _is_known_digest(known: Known | None) -> ColumnElement[bool]:
-    if known is None or known.digests is None:
-        return true()
-    return schema.next_digest.c.key.in_(sorted(known.digests))
+def _is_open(shared: bool, shape: _Shape, channel: ColumnElement[str]) -> ColumnElement[bool]:
+    """Return the condition that a channel is known and not shut."""
+    is_open = is_not_among(shared, channel, "shut")
+    if shape.is_everything:
+        return is_open
+    if shape.has_channels:
+        return is_open & is_among(shared, channel, "channels")
+    return is_open & is_among(shared, get_receiver(shared, channel), "receivers")
+
+
+def _skip_index(shared: bool, column: ColumnElement[str]) -> ColumnElement[str]:
+    """Return a column that SQLite looks up in no index, because another column has the better index."""
+    return column if shared else column.concat(text("''"))
 
 
 def find_waiting(
@@ -114,23 +174,8 @@ def find_waiting(
         shut: channels that let nothing through.
         known: what the node knows; None: there are no strays.
     """
-    is_open = _has_known_channel(known)
-    if shut:
-        is_open &= _delivery.c.channel.not_in(sorted(shut))
-    undecided = _select_first_wake(connection, rows.to_micros(now), known)
-    readable = is_sound(_delivery.c.next_at), is_not_apart(connection, "delivery", _delivery.c.id)
-    untaken = (
-        select(_delivery.c.next_at)
-        .where(schema.IS_READY, is_open, is_free(_delivery, at), *readable)
-        .order_by(_delivery.c.next_at)
-        .limit(1)
-    )
-    held = schema.IS_READY, is_sound(_delivery.c.lease_until)
-    digests = select(func.min(schema.next_digest.c.at)).where(
-        is_sound(schema.next_digest.c.at), _is_known_digest(known)
-    )
-    parts = undecided, digests, untaken, select(func.max(_delivery.c.lease_until)).where(*held)
-    found = connection.execute(select(*(part.scalar_subquery() for part in parts))).one()
+    values, shape = _make_values(connection, now, at, shut, known, lost=True)
+    (found,) = fetch(connection, _select_waiting, values, shape)
     # Convert the end of the lease from the ledger's clock to the caller's clock.
     ends = None if found[3] is None else found[3] - at + rows.to_micros(now)
     undecided_at = min((micros for micros in found[:2] if micros is not None), default=None)
@@ -144,6 +189,17 @@ def find_waiting(
         lost=_count_lost(connection, at),
         strays=_find_stray_work(connection, now, known) if known is not None else (),
     )
+
+
+def _select_waiting(shared: bool, shape: _Shape) -> Select[Any]:
+    last = select(func.max(_delivery.c.lease_until)).where(schema.IS_READY, is_sound(_delivery.c.lease_until))
+    parts = (
+        _select_first_wake(shared, shape),
+        _select_first_digest(shared, shape),
+        _select_first_ready(shared, shape),
+        last,
+    )
+    return select(*(part.scalar_subquery() for part in parts))
 
 
 def _find_stray_work(connection: Connection, now: datetime, known: Known) -> tuple[Stray, ...]:

@@ -5,14 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, delete, not_, or_, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Table,
+    and_,
+    bindparam,
+    case,
+    delete,
+    not_,
+    or_,
+    text,
+    update,
+)
 
 from alertd.core.ledger.records import Attempt, Delivery, HistoryEntry, Record, ScheduledReminder
 from alertd.core.routing.digest import NextDigest
 from alertd.ports import KEEP_REPORTS, Changes, NodeReport
 from alertd.store import rows, schema
-from alertd.store.database.dialect import insert_into, lock_rows
+from alertd.store.database.dialect import Insert, insert_for, insert_into, lock_rows
 from alertd.store.quarantine import find_quarantine, is_sound
+from alertd.store.statements import run_many
 
 
 def write_changes(connection: Connection, changes: Changes) -> None:
@@ -114,22 +127,27 @@ def write_deliveries(connection: Connection, deliveries: Sequence[Delivery]) -> 
     """
     if not deliveries:
         return
-    statement = insert_into(connection, schema.delivery).on_conflict_do_nothing()
-    connection.execute(statement, [rows.encode_delivery(delivery) for delivery in deliveries])
+    encoded = [rows.encode_delivery(delivery) for delivery in deliveries]
+    run_many(connection, _insert_new, encoded, schema.delivery, tuple(encoded[0]))
     members = [
         {"delivery": delivery.id, "position": position, "key": key}
         for delivery in deliveries
         for position, key in enumerate(delivery.members)
     ]
-    if members:
-        connection.execute(insert_into(connection, schema.member).on_conflict_do_nothing(), members)
+    run_many(connection, _insert_new, members, schema.member, ("delivery", "position", "key"))
+
+
+def _insert_new(shared: bool, table: Table, names: Sequence[str]) -> Insert:
+    """Insert rows with values in the columns ``names``. A row that is there already stays as it is."""
+    insert = insert_for(shared, table).values({name: bindparam(name) for name in names})
+    return insert.on_conflict_do_nothing()
 
 
 def write_attempts(connection: Connection, attempts: Sequence[Attempt]) -> None:
     """Insert the attempts that are not in the table yet."""
     if attempts:
-        statement = insert_into(connection, schema.attempt).on_conflict_do_nothing()
-        connection.execute(statement, [rows.encode_attempt(attempt) for attempt in attempts])
+        encoded = [rows.encode_attempt(attempt) for attempt in attempts]
+        run_many(connection, _insert_new, encoded, schema.attempt, tuple(encoded[0]))
 
 
 def write_history(connection: Connection, entries: Iterable[HistoryEntry]) -> None:
@@ -142,12 +160,15 @@ def write_history(connection: Connection, entries: Iterable[HistoryEntry]) -> No
 
 def write_states(connection: Connection, states: Sequence[rows.Fields]) -> None:
     """Store the states that notifiers returned, in place of the states that they returned before."""
-    if states:
-        insert = insert_into(connection, schema.remembered)
-        statement = insert.on_conflict_do_update(
-            index_elements=["milestone", "channel"], set_={"state": insert.excluded.state}
-        )
-        connection.execute(statement, states)
+    run_many(connection, _upsert_states, states)
+
+
+def _upsert_states(shared: bool) -> Insert:
+    names = ("milestone", "channel", "state")
+    insert = insert_for(shared, schema.remembered).values({name: bindparam(name) for name in names})
+    return insert.on_conflict_do_update(
+        index_elements=["milestone", "channel"], set_={"state": insert.excluded.state}
+    )
 
 
 def write_node(connection: Connection, node: NodeReport) -> None:

@@ -17,7 +17,17 @@ from alertd.core.ledger.records import DeliveryState
 from alertd.core.reason import SnoozedBy
 from alertd.errors import LedgerBusy, LedgerError, LedgerUnavailable, SettingsError, UnreadableRow
 from alertd.ports import Changes
-from alertd.store import leasing, migrate, open_ledger, quarantine, queue, reading, waiting
+from alertd.store import (
+    candidates,
+    lease_content,
+    leasing,
+    migrate,
+    open_ledger,
+    quarantine,
+    queue,
+    reading,
+    waiting,
+)
 from alertd.store.database.base import Database
 from alertd.store.database.opening import open_database
 from alertd.store.database.upgrade import ensure_schema
@@ -136,6 +146,7 @@ async def test_nothing_the_loop_asks_goes_through_all_rows(path: Path, apart: bo
     for table in ("milestone", "owed", "delivery") if apart else ():
         aside.add(UnreadableRow(table, "x", "its zone is missing"))
     plans: list[str] = []
+    search = candidates.Search(now=0, at=0, latest=0, lost=False, held=(), known=None)
 
     def ask(connection: Connection) -> None:
         asked: list[tuple[str, Any]] = []
@@ -146,7 +157,10 @@ async def test_nothing_the_loop_asks_goes_through_all_rows(path: Path, apart: bo
         )
         waiting.find_next_wake(connection, NOW, 0, frozenset({"a/b"}))
         reading.read_upcoming(connection, 1)
-        reading.read_first_after(connection, ["iraq/phase-2"], NOW)
+        lease_content.read_members(connection, ["msg"], {})
+        lease_content.read_first_after(connection, [("iraq/phase-2", "desk")], NOW)
+        candidates.find_free(connection, search, ["msg"])
+        candidates.find_lost(connection, search, 9, {})
         quarantine.inspect(connection, 0)
         for statement, values in asked.copy():
             steps = connection.exec_driver_sql(f"explain query plan {statement}", values).all()

@@ -31,6 +31,9 @@ VERSION = 1
 HOLIDAYS_BEYOND = timedelta(days=3 * 366)
 """How far from a milestone's deadlines its holidays are packed."""
 
+_CACHED = 1_024
+"""How many sources and deadlines stay in memory, because many milestones have the same ones."""
+
 Plain = dict[str, Any]
 """Values that JSON returns unchanged: strings, numbers, booleans, lists and dicts."""
 
@@ -264,6 +267,12 @@ def _unpack_source(packed: Mapping[str, Any]) -> Source:
     name, who, short, publisher = get("id", ""), get("who", ""), get("short", ""), get("publisher", "")
     published, url = get("published", ""), get("url", "")
     check_texts(name, who, short, publisher, published, url)
+    return _make_source(name, who, short, publisher, published, url)
+
+
+@lru_cache(maxsize=_CACHED)
+def _make_source(name: str, who: str, short: str, publisher: str, published: str, url: str) -> Source:
+    """Make a source once for all milestones that share it."""
     return Source(id=name, who=who, short=short, publisher=publisher, published=published, url=url)
 
 
@@ -297,11 +306,14 @@ def _pack_deadline(deadline: Deadline) -> str | list[str]:
     return [deadline.edtf, deadline.text, *(choice.text for choice in deadline.choices)]
 
 
+_parse_deadline = lru_cache(maxsize=_CACHED)(parse_deadline)
+
+
 def _unpack_deadline(packed: str | Sequence[str]) -> Deadline:
     if isinstance(packed, str):
-        return parse_deadline(packed)
+        return _parse_deadline(packed)
     edtf, text, *choice_texts = packed
-    deadline = parse_deadline(edtf)
+    deadline = _parse_deadline(edtf)
     choices = tuple(
         replace(choice, text=written) for choice, written in zip(deadline.choices, choice_texts, strict=True)
     )

@@ -33,8 +33,15 @@ def is_shared(connection: Connection) -> bool:
 
 def insert_into(connection: Connection, table: Table) -> Insert:
     """Return an ``insert`` that accepts an ``on conflict`` clause."""
-    # Only the dialect in use is imported, because each takes megabytes of memory.
-    if is_shared(connection):
+    return insert_for(is_shared(connection), table)
+
+
+def insert_for(shared: bool, table: Table) -> Insert:
+    """Return an ``insert`` as :func:`insert_into` does; ``shared`` is whether the database is PostgreSQL.
+
+    Only the dialect in use is imported, because each takes megabytes of memory.
+    """
+    if shared:
         from sqlalchemy.dialects import postgresql
 
         return postgresql.insert(table)

@@ -1,0 +1,220 @@
+"""Measures what the ledger costs for each reminder on its way from due to settled.
+
+``python -m bench.ledger_path [REMINDERS]`` makes reminders of distinct milestones due at once and takes them
+through the ledger as the daemon does: find_due and bind, lease and settle in groups of 200, and find_next_wake
+after each group. For each call it prints the CPU time of this process for each reminder, and the number of SQL
+statements for each group of 200. Composing and sending are not part of this. The cases are repeated on
+PostgreSQL if a server can be started; the CPU time of the server is not counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Engine, event
+
+from alertd.core.deadline import parse_deadline
+from alertd.core.ledger.records import (
+    Attempt,
+    Delivery,
+    DeliveryState,
+    Grounds,
+    Known,
+    Lease,
+    Record,
+    ReminderState,
+    ScheduledReminder,
+    Value,
+)
+from alertd.core.milestones.milestone import Claim, Milestone, Source
+from alertd.core.milestones.occurrence import Cause, fingerprint
+from alertd.core.milestones.policy import Policy
+from alertd.core.planning.decide import Decisions, Verdict, make_delivery_id
+from alertd.ports import LEASE_FOR, Changes, Ledger, LostLeases, Settlement
+from alertd.store import migrate, open_ledger
+from tests.postgres import programs, server
+
+T = TypeVar("T")
+
+NOW = datetime(2026, 9, 1, 6, tzinfo=UTC)
+WINDOW = "2026-09-01/2026-10-01"
+GROUP = 200
+BIND = 500
+KNOWN = Known(receivers=frozenset({"desk"}), channels=frozenset({"desk/hook"}), digests=frozenset())
+
+
+def make_record(number: int) -> Record:
+    source = Source(id="minister", who="A. Minister, of something", published="2024-09-08")
+    return Record(
+        milestone=Milestone(
+            id=f"bench/m{number}",
+            timeline="bench",
+            timeline_title="Bench",
+            title=f"What is promised as number {number}",
+            zone=ZoneInfo("Asia/Baghdad"),
+            policy=Policy(),
+            claims=(Claim(deadline=parse_deadline("2026-09"), sources=(source,)),),
+            labels={"country": "iraq"},
+        ),
+        file="milestones/bench.yaml",
+        revision=1,
+        values=(Value(window_id=WINDOW, edtf="2026-09", phrase="by September 2026"),),
+        loaded_at=NOW,
+        changed_at=NOW,
+    )
+
+
+def make_reminder(number: int, slot: str, at: datetime) -> ScheduledReminder:
+    return ScheduledReminder(
+        key=fingerprint("bench", str(number), slot),
+        milestone=f"bench/m{number}",
+        receiver="desk",
+        cause=Cause.APPROACHING,
+        offset=slot,
+        window_id=WINDOW,
+        at=at,
+        wake_at=at,
+        group=(("milestone", f"bench/m{number}"),),
+    )
+
+
+async def fill(ledger: Ledger, many: int) -> None:
+    """Schedule ``many`` reminders that are due, each of its own milestone, which has five later reminders."""
+    for first in range(0, many, 1_000):
+        numbers = range(first, min(first + 1_000, many))
+        due = [make_reminder(number, "-30d", NOW) for number in numbers]
+        later = [
+            make_reminder(number, f"-{days}d", NOW + timedelta(days=30 - days))
+            for number in numbers
+            for days in range(1, 6)
+        ]
+        await ledger.apply(Changes(records=tuple(map(make_record, numbers)), owed=(*due, *later)))
+
+
+def decide(owed: ScheduledReminder) -> tuple[Verdict, Delivery]:
+    grounds = Grounds(route="route", matchers=(), policy="default")
+    delivery = Delivery(
+        id=make_delivery_id("desk", "hook", (owed.key,)),
+        receiver="desk",
+        notifier="hook",
+        members=(owed.key,),
+        bound_at=NOW,
+        next_at=NOW,
+    )
+    return Verdict(key=owed.key, state=ReminderState.BOUND, reason=None, grounds=grounds), delivery
+
+
+def accept(lease: Lease) -> Settlement:
+    return Settlement(
+        lease=lease,
+        state=DeliveryState.SENT,
+        at=NOW,
+        attempt=Attempt(delivery=lease.delivery.id, number=1, at=NOW, took_ms=10, outcome="sent"),
+        told=lease.delivery.members,
+    )
+
+
+class Meter:
+    """Adds up the CPU time, the statements and the calls of each method of the ledger."""
+
+    def __init__(self) -> None:
+        self.cpu_s: Counter[str] = Counter()
+        self.statements: Counter[str] = Counter()
+        self._name = ""
+
+    def count(self, *_details: object) -> None:
+        self.statements[self._name] += 1
+
+    async def measure(self, name: str, call: Awaitable[T]) -> T:
+        self._name = name
+        started = time.process_time()
+        result = await call
+        self.cpu_s[name] += time.process_time() - started
+        return result
+
+    def show(self, many: int) -> None:
+        groups = many / GROUP
+        for name, spent in self.cpu_s.items():
+            statements = self.statements[name] / groups
+            print(f"{name:<16} {spent / many * 1e6:>7.1f} us a reminder   {statements:>6.1f} statements per {GROUP}")
+        cpu, statements = self.cpu_s.total(), self.statements.total() / groups
+        print(f"{'all':<16} {cpu / many * 1e6:>7.1f} us a reminder   {statements:>6.1f} statements per {GROUP}")
+
+
+async def take_through(ledger: Ledger, many: int, meter: Meter) -> None:
+    """Bind, lease and settle all reminders."""
+    bound = 0
+    while due := await meter.measure("find_due", ledger.find_due(NOW, BIND)):
+        decided = [decide(owed) for owed, _ in due]
+        decisions = Decisions(
+            deliveries=tuple(delivery for _, delivery in decided),
+            verdicts=tuple(verdict for verdict, _ in decided),
+        )
+        assert await meter.measure("bind", ledger.bind(decisions))
+        bound += len(due)
+    assert bound == many
+    settled = 0
+    while settled < many:
+        call = ledger.lease(
+            "bench",
+            NOW,
+            duration=LEASE_FOR,
+            limit=GROUP,
+            per_channel=GROUP,
+            most={"desk/hook": GROUP},
+            lost=LostLeases.LEFT_OUT,
+            known=KNOWN,
+        )
+        leases = await meter.measure("lease", call)
+        refused = await meter.measure("settle", ledger.settle([accept(lease) for lease in leases]))
+        assert leases
+        assert not refused
+        settled += len(leases)
+        await meter.measure("find_next_wake", ledger.find_next_wake(NOW, lost=False, known=KNOWN))
+
+
+@contextmanager
+def count_statements(meter: Meter) -> Iterator[None]:
+    event.listen(Engine, "before_cursor_execute", meter.count)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "before_cursor_execute", meter.count)
+
+
+async def measure(url: str, many: int) -> None:
+    ledger = await open_ledger(url)
+    await fill(ledger, many)
+    meter = Meter()
+    with count_statements(meter):
+        await take_through(ledger, many, meter)
+    await ledger.close()
+    meter.show(many)
+
+
+async def main(many: int) -> None:
+    with tempfile.TemporaryDirectory(prefix="alertd-bench-") as folder:
+        print("SQLite")
+        await measure(f"sqlite:///{Path(folder) / 'ledger.db'}", many)
+    if programs() is None or "PRAGMAS" in __import__("os").environ:
+        print("PostgreSQL: no server on this machine")
+        return
+    print("PostgreSQL")
+    with server(settings=()) as made:
+        made.execute("create database bench")
+        await migrate(made.url("bench"))
+        await measure(made.url("bench"), many)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000))
