@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -283,12 +283,11 @@ def _render_footer(
     return Text(f"{text}\nThe next one is {first.milestone}, {at}, {phrase_offset(first.offset)}.")
 
 
-def find_next_planned(milestones: Iterable[Milestone], route: Route, now: datetime) -> tuple[Planned, ...]:
+def find_next_planned(milestones: Collection[Milestone], route: Route, now: datetime) -> tuple[Planned, ...]:
     """Return all reminders of the first instant after ``now`` that has any.
 
     The result is () if no reminder is due within LOOK_AHEAD.
     """
     from alertd.core.planning import plan as planning
 
-    planned = planning.plan(milestones, route, now, now + LOOK_AHEAD)
-    return tuple(reminder for reminder in planned if reminder.at == planned[0].at)
+    return planning.plan_next(milestones, route, now, now + LOOK_AHEAD)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 from alertd.core.deadline import Window
 from alertd.core.milestones.milestone import Milestone, StatedWindow, list_operative_windows
@@ -46,6 +47,7 @@ MAX_REPEATS = 100_000
 """The maximum number of repeats of ``then_every`` that one call generates for one window."""
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
+_BEGINNING = datetime.min.replace(tzinfo=UTC)
 _MARGIN = timedelta(days=40)  # covers a rolled day, the offset of a zone and the length of a day
 
 
@@ -81,20 +83,63 @@ class Occurrence:
     stated: StatedWindow
 
 
-def list_occurrences(milestone: Milestone, since: datetime, until: datetime) -> tuple[Occurrence, ...]:
+class Ladder(NamedTuple):
+    """The reminders that a policy gives a window, except the repeats of ``then_every``.
+
+    Attributes:
+        steps: cause, offset and UTC instant of each reminder.
+        first: the earliest instant.
+        last: the latest instant; an instant before ``first`` if there are no reminders.
+    """
+
+    steps: tuple[tuple[Cause, str, datetime], ...]
+    first: datetime
+    last: datetime
+
+
+class Ladders:
+    """Computes a ladder once for all milestones that have the same policy and the same window."""
+
+    def __init__(self) -> None:
+        # Hashing a policy takes longer than its ladder. An identity is valid as long as the object exists, so
+        # the values keep both objects.
+        self._known: dict[tuple[int, int], tuple[Policy, Window, Ladder]] = {}
+
+    def find(self, policy: Policy, window: Window) -> Ladder:
+        key = (id(policy), id(window))
+        found = self._known.get(key)
+        if found is None:
+            steps = tuple(_generate_ladder(policy, window))
+            instants = [at for _, _, at in steps]
+            ladder = Ladder(
+                steps=steps, first=min(instants, default=_NEVER), last=max(instants, default=_BEGINNING)
+            )
+            found = self._known[key] = (policy, window, ladder)
+        return found[2]
+
+
+def list_occurrences(
+    milestone: Milestone, since: datetime, until: datetime, ladders: Ladders | None = None
+) -> tuple[Occurrence, ...]:
     """Return all reminders of ``milestone`` that are due in [since, until), sorted by instant.
 
     Args:
         milestone: a milestone whose relative claims are resolved and whose recurrence is expanded.
         since: an aware UTC instant, inclusive.
         until: an aware UTC instant, exclusive.
+        ladders: the ladders that the caller's other milestones have, so that none is computed twice.
     """
-    found = [
-        Occurrence(milestone=milestone.id, cause=cause, offset=offset, at=at, stated=stated)
-        for stated in list_operative_windows(milestone)
-        for cause, offset, at in _generate_reminders(milestone, stated.window, since, until)
-        if since <= at < until
-    ]
+    ladders = ladders or Ladders()
+    found: list[Occurrence] = []
+    for stated in list_operative_windows(milestone):
+        ladder = ladders.find(milestone.policy, stated.window)
+        if milestone.policy.then_every is None and (ladder.last < since or ladder.first >= until):
+            continue
+        found += [
+            Occurrence(milestone=milestone.id, cause=cause, offset=offset, at=at, stated=stated)
+            for cause, offset, at in _generate_reminders(milestone, stated.window, ladder, since, until)
+            if since <= at < until
+        ]
     found.sort(key=lambda occurrence: (occurrence.at, occurrence.stated.window.id, occurrence.offset))
     return tuple(found)
 
@@ -188,11 +233,12 @@ def compute_longest_span(duration: Duration) -> timedelta:
 
 
 def _generate_reminders(
-    milestone: Milestone, window: Window, since: datetime, until: datetime
+    milestone: Milestone, window: Window, ladder: Ladder, since: datetime, until: datetime
 ) -> Iterator[tuple[Cause, str, datetime]]:
-    ladder = tuple(_generate_ladder(milestone.policy, window))
-    yield from ladder
-    taken = {offset for _, offset, _ in ladder}
+    yield from ladder.steps
+    if milestone.policy.then_every is None:
+        return
+    taken = {offset for _, offset, _ in ladder.steps}
     for repeat in _generate_repeats(
         milestone.policy, window, since, _limit_repeats(milestone, window, until)
     ):
