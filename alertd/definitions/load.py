@@ -18,8 +18,8 @@ from alertd.definitions.config.receivers import Options
 from alertd.definitions.files import MISNAMED, find, list_definition_files
 from alertd.definitions.reading.reader import MAX_PROBLEMS
 from alertd.definitions.reading.terms import forget_zones
-from alertd.definitions.timeline.across import check_across
-from alertd.definitions.timeline.read import TimelineRead, read_timeline
+from alertd.definitions.timeline.across import check_across, find_files_of
+from alertd.definitions.timeline.read import TimelineRead, read_timeline, read_timeline_with_places
 
 __all__ = ["Cache", "CachedFile", "forget", "list_definition_files", "load"]
 
@@ -94,6 +94,13 @@ def _load(
                 key = CachedFile(sha256, config_sha256, _NOTHING)
                 read[file] = _read(cache, file, content, key, config_read.inherited)
         across = check_across(read)
+        if across:
+            for file in find_files_of(across, read):
+                # The messages give lines and columns, which are unknown for a file that was read quickly.
+                placed = read_timeline_with_places(found.files[file], file, config_read.inherited)
+                cache[file] = cache[file]._replace(read=placed)
+                read[file] = placed
+            across = check_across(read)
     for gone in cache.keys() - read.keys():
         del cache[gone]
     for file, result in read.items():
