@@ -10,7 +10,7 @@ Only the ratio matters. Each figure is the median of whole processes that run in
 from __future__ import annotations
 
 import resource
-import subprocess  # noqa: S404  whole processes are measured
+import subprocess
 import sys
 import tempfile
 import time
@@ -140,7 +140,7 @@ def read_by_pydantic(folder: Path) -> int:
         milestones: list[Milestone]
 
     timelines = [
-        Timeline.model_validate(yaml.load(path.read_bytes(), Loader=yaml.CSafeLoader))  # noqa: S506
+        Timeline.model_validate(yaml.load(path.read_bytes(), Loader=yaml.CSafeLoader))
         for path in sorted(folder.glob("milestones/*.yaml"))
     ]
     return sum(len(timeline.milestones) for timeline in timelines)
@@ -157,7 +157,7 @@ def measure(command: list[str]) -> Run:
     """Run a command to its end and return what it took."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603  our own commands
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     wall = time.perf_counter() - began
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return Run(wall, after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)

@@ -89,18 +89,20 @@ def plan(
     from alertd import app
     from alertd.cli.loading import find_receiver, load_sound_definitions, read_settings
     from alertd.core.planning import plan as planning
+    from alertd.system.collector import pause_collector
 
     begin, end = _read_range(since, until, timezone, app.now())
-    definitions, configuration = load_sound_definitions(read_settings(config))
-    wanted = [find_receiver(name, configuration) for name in receiver or ()]
-    milestones = app.resolve_milestones(definitions)
-    chosen, only = _choose_milestones(milestones, milestone or [])
-    planned = [
-        reminder
-        for reminder in planning.plan(chosen, configuration.route, begin, end)
-        if (not wanted or reminder.receiver in wanted) and (not only or _is_about(reminder, only))
-    ]
-    _write(planned, chosen, configuration, form, begin=begin, end=end)
+    with pause_collector():
+        definitions, configuration = load_sound_definitions(read_settings(config))
+        wanted = [find_receiver(name, configuration) for name in receiver or ()]
+        milestones = app.resolve_milestones(definitions)
+        chosen, only = _choose_milestones(milestones, milestone or [])
+        planned = [
+            reminder
+            for reminder in planning.plan(chosen, configuration.route, begin, end)
+            if (not wanted or reminder.receiver in wanted) and (not only or _is_about(reminder, only))
+        ]
+        _write(planned, chosen, configuration, form, begin=begin, end=end)
 
 
 def _write(

@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-import pytest
 from hypothesis import given, target
 from hypothesis import strategies as st
 
 from alertd.definitions.reading.lines import Plain, Unsure, make_plain, read_lines
-from alertd.definitions.reading.yaml import MAX_DEPTH, MAX_NODES, read_yaml
+from alertd.definitions.reading.yaml import read_yaml
 
 SHIPPED = sorted(Path("config/milestones").glob("*.yaml"))
 
@@ -32,7 +31,9 @@ ODD = st.sampled_from((
     *("", " ", "\ta", "a\t", "a\tb", "---", "...", "a\r", "\ufeff", "\x85", "\u2028", "\x07", "-5", "-a", "?a", ":a"),
 ))  # fmt: skip
 VALUES = st.one_of(WORDS, WORDS, QUOTED, FLOW, BLOCKS, ODD)
-KEYS = st.sampled_from(("a", "b", "c", "d", "a-b", "2026", "no", "_x", "a", "<<", "'a'", "a b", "é", "", "a" * 101))
+KEYS = st.sampled_from(
+    ("a", "b", "c", "d", "a-b", "2026", "no", "_x", "a", "<<", "'a'", "a b", "é", "", "a" * 101)
+)
 GOOD_KEYS = st.sampled_from("abcdefgh")
 INDENTS = st.sampled_from(("", "", "  ", "  ", "    ", "    ", "      ", " ", "   "))
 
@@ -76,7 +77,10 @@ def a_mapping(draw: st.DrawFn, indent: str = "", depth: int = 0) -> list[str]:
                     first, *rest = draw(a_mapping(dash + "  ", depth + 1))
                     lines += [f"{dash}- {first.lstrip()}", *rest]
         elif form == "l":
-            lines += [f"{indent}{key}:", *(f"{inner}- {value}" for value in draw(st.lists(WORDS, min_size=1, max_size=3)))]
+            lines += [
+                f"{indent}{key}:",
+                *(f"{inner}- {value}" for value in draw(st.lists(WORDS, min_size=1, max_size=3))),
+            ]
         elif form == "b":
             lines.append(f"{indent}{key}: {draw(BLOCKS)}")
             lines += [inner + draw(VALUES) for _ in range(draw(st.integers(0, 3)))]
@@ -92,7 +96,9 @@ def a_mapping(draw: st.DrawFn, indent: str = "", depth: int = 0) -> list[str]:
 TEXTS = st.one_of(
     st.lists(a_line(), min_size=1, max_size=8),
     a_mapping(),
-    st.builds(lambda lines, at, more: [*lines[:at], more, *lines[at:]], a_mapping(), st.integers(0, 8), a_line()),
+    st.builds(
+        lambda lines, at, more: [*lines[:at], more, *lines[at:]], a_mapping(), st.integers(0, 8), a_line()
+    ),
 ).map("\n".join)
 
 
@@ -104,7 +110,11 @@ def read_quickly(text: str) -> Plain | None:
         return None
 
 
-@given(TEXTS, st.sampled_from(("", "\n", "\n\n", "\r\n", "\n...\n", "\n---\n")), st.sampled_from(("", "", "---\n", "# c\n")))
+@given(
+    TEXTS,
+    st.sampled_from(("", "\n", "\n\n", "\r\n", "\n...\n", "\n---\n")),
+    st.sampled_from(("", "", "---\n", "# c\n")),
+)
 def test_what_is_read_quickly_is_what_is_written(text: str, end: str, begin: str) -> None:
     """What the quick reader takes has no problem for the careful reader, and both read the same values."""
     text = begin + text + end

@@ -117,6 +117,21 @@ class Ladders:
             found = self._known[key] = (policy, window, ladder)
         return found[2]
 
+    def may_remind(self, milestone: Milestone, since: datetime, until: datetime) -> bool:
+        """Whether the milestone can have a reminder in [since, until); if False, it has none.
+
+        The arguments are those of :func:`list_occurrences`.
+        """
+        policy = milestone.policy
+        for stated in list_operative_windows(milestone):
+            window = stated.window
+            if policy.then_every is not None and window.ends is not None and window.ends < until:
+                return True
+            _, first, last = self.find(policy, window)
+            if last >= since and first < until:
+                return True
+        return False
+
 
 def list_occurrences(
     milestone: Milestone, since: datetime, until: datetime, ladders: Ladders | None = None
@@ -133,8 +148,6 @@ def list_occurrences(
     found: list[Occurrence] = []
     for stated in list_operative_windows(milestone):
         ladder = ladders.find(milestone.policy, stated.window)
-        if milestone.policy.then_every is None and (ladder.last < since or ladder.first >= until):
-            continue
         found += [
             Occurrence(milestone=milestone.id, cause=cause, offset=offset, at=at, stated=stated)
             for cause, offset, at in _generate_reminders(milestone, stated.window, ladder, since, until)

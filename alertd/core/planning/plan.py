@@ -102,6 +102,7 @@ def _plan(
     found = [
         planned
         for milestone in milestones
+        if milestone.repeat is not None or ladders.may_remind(milestone, start, until)
         for instance in expand(milestone, start, until)
         for planned in _plan_milestone(instance, route, start, until, ladders)
         if since <= planned.at < until
@@ -171,12 +172,9 @@ def find_quiet_hold(root: Route, owed: ScheduledReminder, record: Record, now: d
 
 def _plan_milestone(
     milestone: Milestone, route: Route, since: datetime, until: datetime, ladders: Ladders
-) -> Iterable[Planned]:
-    occurrences = list_occurrences(milestone, since, until, ladders)
-    if not occurrences:
-        return ()
+) -> list[Planned]:
     by_receiver: dict[str, list[Planned]] = {}
-    for occurrence in occurrences:
+    for occurrence in list_occurrences(milestone, since, until, ladders):
         for planned in plan_occurrence(milestone, occurrence, route):
             by_receiver.setdefault(planned.receiver, []).append(_defer(planned))
     return [planned for reminders in by_receiver.values() for planned in _drop_overtaken(reminders)]

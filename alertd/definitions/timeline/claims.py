@@ -19,6 +19,7 @@ from alertd.errors import DurationError
 
 # Many milestones share a deadline. The cache parses it once and lets them share the value.
 parse_shared_deadline = lru_cache(maxsize=10_000)(parse_deadline)
+_parse_duration = lru_cache(maxsize=1_000)(parse_duration)
 
 _AFTER = re.compile(r"\s*(\S+?)\s*\+\s*(\S.*?)\s*")
 _ID = re.compile(rf"{SLUG.pattern}(/{SLUG.pattern})?")
@@ -148,7 +149,7 @@ class Claims:
             reader.refuse(node, f"{quote(match[1])}: not a milestone's id; {advice}", match.start(1))
             return None
         try:
-            by = parse_duration(match[2])
+            by = _parse_duration(match[2])
         except DurationError as error:
             reader.refuse(node, str(error), match.start(2) + error.offset)
             return None

@@ -50,7 +50,7 @@ class QuickMilestones:
         sources: the sources by id.
     """
 
-    def __init__(  # noqa: PLR0913  what a file says about all its milestones
+    def __init__(
         self,
         *,
         timeline: str,

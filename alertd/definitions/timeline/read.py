@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from alertd.core.config import Problem, Timeline
@@ -23,6 +24,9 @@ from alertd.definitions.timeline.claims import After, Claims, read_sources
 from alertd.definitions.timeline.keys import MAX_CLAIMS, MAX_MILESTONES, MILESTONE, TIMELINE
 from alertd.definitions.timeline.quick import QuickMilestones
 from alertd.errors import RecurrenceError
+
+# A rule is tried on its first date, which takes longer than the rest of a milestone.
+_parse_recurrence = lru_cache(maxsize=1_000)(parse_recurrence)
 
 _OF_ONE_CLAIM = ("source", "sources", "reading", "note")
 
@@ -60,7 +64,6 @@ def read_timeline(raw: bytes, file: str, inherited: Inherited) -> TimelineRead:
         file: the file's name in problems.
     """
     text, problems = decode(raw, file)
-    node: Node | None = None
     if not problems:
         with suppress(Unsure):
             return _TimelineFile(Reader(file), inherited).read_plain(read_lines(text))
@@ -279,7 +282,7 @@ class _TimelineFile:
                 reader.refuse(where, "what recurs has deadlines of its own, not one counted from another")
             elif claim is not None and recurrence is None:
                 first = claim.deadline
-                recurrence = reader.parse(node, lambda text, first=first: parse_recurrence(text, first))  # type: ignore[misc]
+                recurrence = reader.parse(node, lambda text, first=first: _parse_recurrence(text, first))  # type: ignore[misc]
                 if recurrence is None:
                     return None
             elif claim is not None and recurrence is not None:
