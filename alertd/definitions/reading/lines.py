@@ -31,13 +31,17 @@ _KEY = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}+"
 _START = r"""[^ \-?:,\[\]{}#&*!|>'"%@`]"""  # no indicator (YAML 1.2.2, section 5.3)
 _PLAIN = rf"{_START}[^:#]*+(?:(?::(?! |\Z)|(?<! )#)[^:#]*+)*+"
 _FLOW_VALUE = rf"""(?:{_START}[^,\[\]{{}}:#?]*+|"[^"\\]*+" *+|'[^']*+' *+)"""
+_FLOW_LIST = rf"\[ *+(?:{_FLOW_VALUE}(?:, *+{_FLOW_VALUE})*+)?+\] *+"
+_PAIR = rf"{_KEY}: ++(?:{_FLOW_VALUE}|{_FLOW_LIST})"
+_FLOW_MAPPING = rf"\{{ *+(?:{_PAIR}(?:, *+{_PAIR})*+)?+\}} *+"
+_VALUE = rf"""(?:{_START}[^,\[\]{{}}:#?]*+|"[^"\\]*+" *+|'[^']*+' *+)"""
 _PAIR = rf"{_KEY}: ++{_FLOW_VALUE}"
 _FLOW = rf"\{{ *+(?:{_PAIR}(?:, *+{_PAIR})*+)?+\}}|\[ *+(?:{_FLOW_VALUE}(?:, *+{_FLOW_VALUE})*+)?+\]"
-_VALUE = rf"""{_PLAIN}|"[^"\\]*+" *+|'[^']*+' *+|(?:{_FLOW}) *+"""
+_VALUE = rf"""{_PLAIN}|"[^"\\]*+" *+|'[^']*+' *+|{_FLOW_LIST}|{_FLOW_MAPPING}"""
 # 1 and 2: the indentation, and the dash of an item; 3: the key; 4: the value. A comment may follow.
 _LINE = re.compile(rf"( *+)(- ++)?+(?:({_KEY}):(?: ++|\Z))?+({_VALUE})?+(?:(?<= )#.*+)?+")
 _HEAD = re.compile(rf"( *+)(- ++)?+({_KEY}):(?: .*+)?+")
-_FIRST_PAIR = re.compile(rf"({_KEY}): ++({_FLOW_VALUE})")
+_FIRST_PAIR = re.compile(rf"({_KEY}): ++({_FLOW_VALUE}|{_FLOW_LIST})")
 _FIRST_VALUE = re.compile(_FLOW_VALUE)
 
 
@@ -199,19 +203,17 @@ def _read_value(text: str) -> Plain | None:
     """Read a value of one line; None if the careful reader has to."""
     match text[0]:
         case "{":
-            pairs = [(key, _read_text(value)) for key, value in _FIRST_PAIR.findall(text)]
-            read: dict[str, Plain] = dict(pairs)
-            return read if len(read) == len(pairs) and all(read.values()) else None
+            pairs = _FIRST_PAIR.findall(text)
+            values = {key: value for key, written in pairs if (value := _read_value(written)) is not None}
+            return values if len(values) == len(pairs) else None
         case "[":
-            values: list[Plain] = [_read_text(value) for value in _FIRST_VALUE.findall(text, 1)]
-            return values if all(values) else None
+            written = _FIRST_VALUE.findall(text, 1)
+            items = [item for value in written if (item := _read_value(value)) is not None]
+            return items if len(items) == len(written) else None
+        case '"' | "'":
+            return text.rstrip(" ")[1:-1].strip() or None
         case _:
-            return _read_text(text) or None
-
-
-def _read_text(text: str) -> str:
-    bare = text.rstrip(" ")
-    return bare[1:-1].strip() if bare[0] in "\"'" else bare
+            return text.rstrip(" ")
 
 
 def make_plain(node: Node) -> Plain:
