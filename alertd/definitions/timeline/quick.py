@@ -6,6 +6,7 @@ It makes only milestones that :mod:`read` would make from the same values, and l
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 from zoneinfo import ZoneInfo
 
 from alertd.core.milestones.milestone import Claim, Milestone, Source
@@ -70,7 +71,7 @@ class QuickMilestones:
         self._labels = labels
         self._owner = owner
         self._sources = sources
-        self._claims: dict[tuple[Plain, Plain], tuple[Claim]] = {}
+        self._claims: dict[tuple[str, str | None], tuple[Claim]] = {}
         self._all_labels: dict[tuple[tuple[str, Plain], ...], Mapping[str, str]] = {}
 
     def read(self, values: Plain) -> Milestone | None:
@@ -88,29 +89,29 @@ class QuickMilestones:
         own = _get_line(values, "id", NAME)
         if SLUG.fullmatch(own) is None:
             raise _Left
-        claim = (values["deadline"], values.get("source"))
+        # A list or a mapping in place of a text cannot be looked up, which raises TypeError.
+        texts = cast("dict[str, str]", values)
+        claim = (texts["deadline"], texts.get("source"))
         return Milestone(
             id=f"{self._timeline}/{own}",
             timeline=self._timeline,
             timeline_title=self._title,
             title=_get_line(values, "title", TITLE),
             zone=self._read_zone(values) if "timezone" in values else self._zone,
-            policy=self._policies[values["policy"]] if "policy" in values else self._policy,
+            policy=self._policies[texts["policy"]] if "policy" in values else self._policy,
             claims=self._claims.get(claim) or self._make_claim(claim),
             labels=self._merge_labels(values["labels"]) if "labels" in values else self._labels,
             description=_get_text(values, "description", DESCRIPTION) if "description" in values else "",
             url=_get_link(values) if "url" in values else "",
             owner=_get_line(values, "owner", NAME) if "owner" in values else self._owner,
-            tentative=_FLAGS[values["tentative"]] if "tentative" in values else False,
+            tentative=_FLAGS[texts["tentative"]] if "tentative" in values else False,
         )
 
-    def _make_claim(self, of: tuple[Plain, Plain | None]) -> tuple[Claim]:
-        deadline, source = of
-        if not isinstance(deadline, str):
-            raise _Left
+    def _make_claim(self, stated: tuple[str, str | None]) -> tuple[Claim]:
+        deadline, source = stated
         sources = (self._sources[source],) if source is not None else ()
         made = (Claim(deadline=parse_shared_deadline(deadline), sources=sources),)
-        self._claims[of] = made
+        self._claims[stated] = made
         return made
 
     def _read_zone(self, values: dict[str, Plain]) -> ZoneInfo:
