@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from alertd.core.deadline import Window
@@ -315,16 +316,28 @@ def _generate_ladder(policy: Policy, window: Window) -> Iterator[tuple[Cause, st
         yield Cause.OPENS, Cause.OPENS.value, max(instant, window.begins)
     if window.last_day is None:
         return
-    for lead in dict.fromkeys(policy.before):
-        instant_before = _shift(policy, window, -lead)
+    for lead, offset in _list_leads(policy.before):
+        instant_before = _shift(policy, window, lead)
         if instant_before is not None:
-            yield Cause.APPROACHING, format_offset(-lead), instant_before
+            yield Cause.APPROACHING, offset, instant_before
     if policy.on_day:
         yield Cause.DUE, "0d", _compute_on_day(policy, window, window.last_day)
-    for delay in dict.fromkeys(policy.after):
+    for delay, offset in _list_delays(policy.after):
         instant_after = _compute_overdue(policy, window, delay)
         if instant_after is not None:
-            yield Cause.OVERDUE, format_offset(delay), instant_after
+            yield Cause.OVERDUE, offset, instant_after
+
+
+@lru_cache(maxsize=256)
+def _list_leads(before: tuple[Duration, ...]) -> tuple[tuple[Duration, str], ...]:
+    """Return the lead times as negative durations with their offsets, each once."""
+    return tuple((-lead, format_offset(-lead)) for lead in dict.fromkeys(before))
+
+
+@lru_cache(maxsize=256)
+def _list_delays(after: tuple[Duration, ...]) -> tuple[tuple[Duration, str], ...]:
+    """Return the delays with their offsets, each once."""
+    return tuple((delay, format_offset(delay)) for delay in dict.fromkeys(after))
 
 
 def _generate_repeats(

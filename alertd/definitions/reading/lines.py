@@ -34,12 +34,10 @@ _FLOW_VALUE = rf"""(?:{_START}[^,\[\]{{}}:#?]*+|"[^"\\]*+" *+|'[^']*+' *+)"""
 _FLOW_LIST = rf"\[ *+(?:{_FLOW_VALUE}(?:, *+{_FLOW_VALUE})*+)?+\] *+"
 _PAIR = rf"{_KEY}: ++(?:{_FLOW_VALUE}|{_FLOW_LIST})"
 _FLOW_MAPPING = rf"\{{ *+(?:{_PAIR}(?:, *+{_PAIR})*+)?+\}} *+"
-_VALUE = rf"""(?:{_START}[^,\[\]{{}}:#?]*+|"[^"\\]*+" *+|'[^']*+' *+)"""
-_PAIR = rf"{_KEY}: ++{_FLOW_VALUE}"
-_FLOW = rf"\{{ *+(?:{_PAIR}(?:, *+{_PAIR})*+)?+\}}|\[ *+(?:{_FLOW_VALUE}(?:, *+{_FLOW_VALUE})*+)?+\]"
-_VALUE = rf"""{_PLAIN}|"[^"\\]*+" *+|'[^']*+' *+|{_FLOW_LIST}|{_FLOW_MAPPING}"""
-# 1 and 2: the indentation, and the dash of an item; 3: the key; 4: the value. A comment may follow.
-_LINE = re.compile(rf"( *+)(- ++)?+(?:({_KEY}):(?: ++|\Z))?+({_VALUE})?+(?:(?<= )#.*+)?+")
+_OTHER = rf""""[^"\\]*+" *+|'[^']*+' *+|{_FLOW_LIST}|{_FLOW_MAPPING}"""
+# 1 and 2: the indentation, and the dash of an item; 3: the key; 4: a plain value; 5: another one. At the end
+# there may be a comment.
+_LINE = re.compile(rf"( *+)(- ++)?+(?:({_KEY}):(?: ++|\Z))?+(?:({_PLAIN})|({_OTHER}))?+(?:(?<= )#.*+)?+")
 _HEAD = re.compile(rf"( *+)(- ++)?+({_KEY}):(?: .*+)?+")
 _FIRST_PAIR = re.compile(rf"({_KEY}): ++({_FLOW_VALUE}|{_FLOW_LIST})")
 _FIRST_VALUE = re.compile(_FLOW_VALUE)
@@ -190,13 +188,24 @@ def _read_line(line: str) -> _Line:
     if not bare or bare[0] == "#":
         return _BLANK
     match = _LINE.fullmatch(line)
-    text = None if match is None else match[4]
-    is_open = match is not None and text is None
-    match = match or _HEAD.fullmatch(line)
-    if match is None or (match[2] is None and match[3] is None):
+    value: Plain | None = None
+    is_open = False
+    if match is not None:
+        plain, other = match.group(4, 5)
+        if plain is not None:
+            value = plain.rstrip(" ")
+        elif other is not None:
+            value = _read_value(other)
+        else:
+            is_open = True
+    else:
+        match = _HEAD.fullmatch(line)
+    if match is None:
         return _Line(len(line) - len(bare), -1, None, None, False)
-    column, dash = (match.end(1), -1) if match[2] is None else (match.end(2), match.end(1))
-    return _Line(column, dash, match[3], None if text is None else _read_value(text), is_open)
+    item, key = match.group(2, 3)
+    if item is not None:
+        return _Line(match.end(2), match.end(1), key, value, is_open)
+    return _Line(match.end(1), -1, key, value if key else None, is_open)
 
 
 def _read_value(text: str) -> Plain | None:
