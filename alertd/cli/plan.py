@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -117,11 +116,8 @@ def _write(
     from alertd.core.explain.facts import make_planned_facts
 
     match form:
-        case PlanFormat.JSON:
-            write_rows((make_planned_facts(reminder) for reminder in planned), OutputFormat.JSON)
-        case PlanFormat.JSONL:
-            for reminder in planned:
-                typer.echo(json.dumps(make_planned_facts(reminder), ensure_ascii=False))
+        case PlanFormat.JSON | PlanFormat.JSONL:
+            write_rows((make_planned_facts(reminder) for reminder in planned), OutputFormat(form.value))
         case PlanFormat.ICS:
             from alertd import app
             from alertd.cli.plan_ics import build_calendar
