@@ -29,17 +29,19 @@ def check(
     """
     from alertd import app
     from alertd.cli.loading import read_settings
+    from alertd.system.collector import pause_collector
 
-    definitions = app.load_definitions(read_settings(config))
-    milestones = app.resolve_milestones(definitions) if not definitions.problems else {}
-    warnings = find_warnings(definitions, milestones)
-    match form:
-        case OutputFormat.TEXT:
-            _print(definitions, milestones, warnings, app.now())
-        case OutputFormat.JSON:
-            write_value(_check_facts(definitions, milestones, warnings, app.now()))
-        case OutputFormat.JSONL:
-            write_rows(_problem_rows(definitions), form)
+    with pause_collector():
+        definitions = app.load_definitions(read_settings(config))
+        milestones = app.resolve_milestones(definitions) if not definitions.problems else {}
+        warnings = find_warnings(definitions, milestones)
+        match form:
+            case OutputFormat.TEXT:
+                _print(definitions, milestones, warnings, app.now())
+            case OutputFormat.JSON:
+                write_value(_check_facts(definitions, milestones, warnings, app.now()))
+            case OutputFormat.JSONL:
+                write_rows(_problem_rows(definitions), form)
     if definitions.problems or definitions.config is None or (strict and warnings):
         raise typer.Exit(1)
 
@@ -51,10 +53,12 @@ def find_warnings(definitions: Definitions, milestones: Mapping[str, Milestone])
     files = {timeline.id: timeline.file for timeline in definitions.timelines}
     found = []
     for milestone in milestones.values():
+        if any(stated.window.ends is not None for stated in list_operative_windows(milestone)):
+            continue
         where = files.get(milestone.timeline, milestone.timeline)
         if not list_live_claims(milestone):
             found.append(f"{where}: {milestone.id} has no live claim: it never reminds")
-        elif all(stated.window.ends is None for stated in list_operative_windows(milestone)):
+        else:
             found.append(f"{where}: {milestone.id} has no end: it is never due")
     if definitions.unconfigured is not None:
         found.append(str(definitions.unconfigured))

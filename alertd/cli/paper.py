@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import typer
@@ -18,6 +19,9 @@ Facts = Mapping[str, object]
 
 WIDEST = 120
 """The most columns that output uses. Longer lines are hard to read."""
+
+_LINES_AT_ONCE = 500
+"""How many lines are written together, since each write takes longer than the line."""
 
 
 def make_console() -> Console:
@@ -52,8 +56,9 @@ def say(text: str) -> None:
 def write_rows(rows: Iterable[Facts], form: OutputFormat) -> None:
     """Print rows as JSON: as one array, or as one object per line for JSONL."""
     if form is OutputFormat.JSONL:
-        for row in rows:
-            typer.echo(json.dumps(row, ensure_ascii=False))
+        waiting = iter(rows)
+        while lines := [json.dumps(row, ensure_ascii=False) for row in islice(waiting, _LINES_AT_ONCE)]:
+            typer.echo("\n".join(lines))
     else:
         write_value(list(rows))
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -89,18 +88,20 @@ def plan(
     from alertd import app
     from alertd.cli.loading import find_receiver, load_sound_definitions, read_settings
     from alertd.core.planning import plan as planning
+    from alertd.system.collector import pause_collector
 
     begin, end = _read_range(since, until, timezone, app.now())
-    definitions, configuration = load_sound_definitions(read_settings(config))
-    wanted = [find_receiver(name, configuration) for name in receiver or ()]
-    milestones = app.resolve_milestones(definitions)
-    chosen, only = _choose_milestones(milestones, milestone or [])
-    planned = [
-        reminder
-        for reminder in planning.plan(chosen, configuration.route, begin, end)
-        if (not wanted or reminder.receiver in wanted) and (not only or _is_about(reminder, only))
-    ]
-    _write(planned, chosen, configuration, form, begin=begin, end=end)
+    with pause_collector():
+        definitions, configuration = load_sound_definitions(read_settings(config))
+        wanted = [find_receiver(name, configuration) for name in receiver or ()]
+        milestones = app.resolve_milestones(definitions)
+        chosen, only = _choose_milestones(milestones, milestone or [])
+        planned = [
+            reminder
+            for reminder in planning.plan(chosen, configuration.route, begin, end)
+            if (not wanted or reminder.receiver in wanted) and (not only or _is_about(reminder, only))
+        ]
+        _write(planned, chosen, configuration, form, begin=begin, end=end)
 
 
 def _write(
@@ -115,11 +116,8 @@ def _write(
     from alertd.core.explain.facts import make_planned_facts
 
     match form:
-        case PlanFormat.JSON:
-            write_rows((make_planned_facts(reminder) for reminder in planned), OutputFormat.JSON)
-        case PlanFormat.JSONL:
-            for reminder in planned:
-                typer.echo(json.dumps(make_planned_facts(reminder), ensure_ascii=False))
+        case PlanFormat.JSON | PlanFormat.JSONL:
+            write_rows((make_planned_facts(reminder) for reminder in planned), OutputFormat(form.value))
         case PlanFormat.ICS:
             from alertd import app
             from alertd.cli.plan_ics import build_calendar
@@ -283,12 +281,11 @@ def _render_footer(
     return Text(f"{text}\nThe next one is {first.milestone}, {at}, {phrase_offset(first.offset)}.")
 
 
-def find_next_planned(milestones: Iterable[Milestone], route: Route, now: datetime) -> tuple[Planned, ...]:
+def find_next_planned(milestones: Collection[Milestone], route: Route, now: datetime) -> tuple[Planned, ...]:
     """Return all reminders of the first instant after ``now`` that has any.
 
     The result is () if no reminder is due within LOOK_AHEAD.
     """
     from alertd.core.planning import plan as planning
 
-    planned = planning.plan(milestones, route, now, now + LOOK_AHEAD)
-    return tuple(reminder for reminder in planned if reminder.at == planned[0].at)
+    return planning.plan_next(milestones, route, now, now + LOOK_AHEAD)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -18,8 +16,9 @@ from alertd.definitions.config.receivers import Options
 from alertd.definitions.files import MISNAMED, find, list_definition_files
 from alertd.definitions.reading.reader import MAX_PROBLEMS
 from alertd.definitions.reading.terms import forget_zones
-from alertd.definitions.timeline.across import check_across
-from alertd.definitions.timeline.read import TimelineRead, read_timeline
+from alertd.definitions.timeline.across import check_across, find_files_of
+from alertd.definitions.timeline.read import TimelineRead, read_timeline, read_timeline_with_places
+from alertd.system.collector import pause_collector
 
 __all__ = ["Cache", "CachedFile", "forget", "list_definition_files", "load"]
 
@@ -86,7 +85,7 @@ def _load(
     config_sha256 = hashlib.sha256(raw or b"").digest()
     whole = hashlib.sha256()
     read: dict[str, TimelineRead] = {}
-    with _pause_collector():
+    with pause_collector():
         for file, content in found.files.items():
             sha256 = hashlib.sha256(content).digest()
             whole.update(f"{len(file.encode())}:{file}:".encode() + sha256)
@@ -94,6 +93,13 @@ def _load(
                 key = CachedFile(sha256, config_sha256, _NOTHING)
                 read[file] = _read(cache, file, content, key, config_read.inherited)
         across = check_across(read)
+        if across:
+            for file in find_files_of(across, read):
+                # The messages give lines and columns, which are unknown for a file that was read quickly.
+                placed = read_timeline_with_places(found.files[file], file, config_read.inherited)
+                cache[file] = cache[file]._replace(read=placed)
+                read[file] = placed
+            across = check_across(read)
     for gone in cache.keys() - read.keys():
         del cache[gone]
     for file, result in read.items():
@@ -157,18 +163,3 @@ def _read(cache: Cache, file: str, content: bytes, key: CachedFile, inherited: I
     read = read_timeline(content, file, inherited)
     cache[file] = key._replace(read=read)
     return read
-
-
-@contextmanager
-def _pause_collector() -> Iterator[None]:
-    """Turn the garbage collector off while files are loaded.
-
-    Loading creates many objects and no garbage. With the collector on, it takes twice as long.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()

@@ -11,10 +11,12 @@ from pydantic import BaseModel
 from alertd.core.config import Definitions
 from alertd.definitions.config.read import Inherited
 from alertd.definitions.load import MAX_PROBLEMS_OF_ALL, Cache, list_definition_files, load
+from alertd.definitions.reading.lines import read_lines
 from alertd.definitions.reading.reader import MAX_PROBLEMS
-from alertd.definitions.reading.yaml import MAX_BYTES
+from alertd.definitions.reading.yaml import MAX_BYTES, read_yaml
 from alertd.definitions.timeline.across import MAX_SUGGESTIONS, check_across
-from alertd.definitions.timeline.read import read_timeline
+from alertd.definitions.timeline.read import read_timeline, read_timeline_with_places
+from tests.core.test_windows_once import counting
 from tests.nobody import a_folder, nobody
 
 Options = dict[str, type[BaseModel]]
@@ -440,3 +442,42 @@ def test_every_cycle_is_named_once() -> None:
     messages = _check(_Suggestions(), a=_cycles(50))
 
     assert messages == [f"a deadline cannot depend on itself: a/a{n} -> a/b{n} -> a/a{n}" for n in range(50)]
+
+
+def test_good_files_are_parsed_once_and_never_carefully(folder: Path, options: Options) -> None:
+    """A load parses each timeline once. Lines and columns are found only in files with a problem."""
+    milestones = folder / "milestones"
+    one = "\n  - id: x\n    title: X\n    deadline: {}\n"
+    (milestones / "a.yaml").write_text(_timeline("a", one.format("2026")))
+    (milestones / "b.yml").write_text(_timeline("b", one.format("2027")))
+    cache: Cache = {}
+
+    def count(function: Callable[..., object]) -> int:
+        with counting(function) as calls:
+            load(folder, options, cache)
+        return calls.count
+
+    assert count(read_lines) == 2
+    cache.clear()
+    assert count(read_yaml) == 1  # alertd.yaml
+    assert count(read_lines) == 0  # unchanged
+    (milestones / "b.yml").write_text(_timeline("a", one.format("2026")))
+    assert count(read_timeline_with_places) == 2  # both files have the id that occurs twice
+    assert count(read_lines) == 0
+    (milestones / "b.yml").write_text(_timeline("b", one.format("2026-13")))
+    assert count(read_yaml) == 2
+
+
+def test_problems_between_files_have_their_places(folder: Path, options: Options) -> None:
+    """Files that were read quickly are read again if a problem between files needs their lines."""
+    milestones = folder / "milestones"
+    (milestones / "a.yaml").write_text("# A\n" + _timeline("a", "[{id: x, title: X, after: b/y + 1d}]"))
+    (milestones / "b.yml").write_text("# B\n\n" + _timeline("b", "[{id: z, title: Z, deadline: 2026}]"))
+    (milestones / "c.yaml").write_text(_timeline("b"))
+
+    found = load(folder, options)
+
+    assert _said(found) == [
+        "milestones/a.yaml:4:39: 'b/y': no such milestone; did you mean b/z?",
+        "milestones/c.yaml:1:11: 'b': the same timeline as in milestones/b.yml:3; give one another id",
+    ]

@@ -255,10 +255,16 @@ def compute_window(deadline: Deadline, zone: ZoneInfo, reading: Reading = Readin
     A side without a date has no bound. ``2026-09/..`` with ``Reading.END`` and ``../2026-12`` with
     ``Reading.START`` have no end, so they are never due.
     """
-    earliest, latest = deadline.earliest, deadline.latest
+    return _compute_window(deadline.earliest, deadline.latest, zone, reading is Reading.START)
+
+
+@lru_cache(maxsize=10_000)  # many milestones have the same deadline
+def _compute_window(
+    earliest: date | Unbounded, latest: date | Unbounded, zone: ZoneInfo, is_start: bool
+) -> Window:
     if isinstance(latest, datetime):
         return _make_instant_window(latest, zone)
-    if reading is Reading.START:
+    if is_start:
         earliest, latest = Unbounded.OPEN, _subtract_day(earliest)
     return _make_days_window(
         None if isinstance(earliest, Unbounded) else earliest,

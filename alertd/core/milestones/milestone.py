@@ -259,6 +259,11 @@ def _get_windows(milestone: Milestone) -> _Windows:
 
 
 def _compute_windows(milestone: Milestone) -> _Windows:
+    claims = milestone.claims
+    if len(claims) == 1 and claims[0].rank is not Rank.DEPRECATED:  # nearly every milestone
+        window = compute_window(claims[0].deadline, milestone.zone, claims[0].reading)
+        only = (StatedWindow(window=window, claims=claims),)
+        return _Windows(stated=only, operative=only, not_live=())
     live = list_live_claims(milestone)
     by_id: dict[str, tuple[Window, list[Claim]]] = {}
     not_live: list[StatedWindow] = []

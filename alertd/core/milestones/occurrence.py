@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from functools import lru_cache
+from typing import NamedTuple
 
 from alertd.core.deadline import Window
 from alertd.core.milestones.milestone import Milestone, StatedWindow, list_operative_windows
@@ -46,6 +48,7 @@ MAX_REPEATS = 100_000
 """The maximum number of repeats of ``then_every`` that one call generates for one window."""
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
+_BEGINNING = datetime.min.replace(tzinfo=UTC)
 _MARGIN = timedelta(days=40)  # covers a rolled day, the offset of a zone and the length of a day
 
 
@@ -81,20 +84,76 @@ class Occurrence:
     stated: StatedWindow
 
 
-def list_occurrences(milestone: Milestone, since: datetime, until: datetime) -> tuple[Occurrence, ...]:
+class Ladder(NamedTuple):
+    """The reminders that a policy gives a window, except the repeats of ``then_every``.
+
+    Attributes:
+        steps: cause, offset and UTC instant of each reminder.
+        first: the earliest instant.
+        last: the latest instant; an instant before ``first`` if there are no reminders.
+    """
+
+    steps: tuple[tuple[Cause, str, datetime], ...]
+    first: datetime
+    last: datetime
+
+
+class Ladders:
+    """Computes a ladder once for all milestones that have the same policy and the same window."""
+
+    def __init__(self) -> None:
+        # Hashing a policy takes longer than its ladder. An identity is valid as long as the object exists, so
+        # the values keep both objects.
+        self._known: dict[tuple[int, int], tuple[Policy, Window, Ladder]] = {}
+
+    def find(self, policy: Policy, window: Window) -> Ladder:
+        key = (id(policy), id(window))
+        found = self._known.get(key)
+        if found is None:
+            steps = tuple(_generate_ladder(policy, window))
+            instants = [at for _, _, at in steps]
+            ladder = Ladder(
+                steps=steps, first=min(instants, default=_NEVER), last=max(instants, default=_BEGINNING)
+            )
+            found = self._known[key] = (policy, window, ladder)
+        return found[2]
+
+    def may_remind(self, milestone: Milestone, since: datetime, until: datetime) -> bool:
+        """Whether the milestone can have a reminder in [since, until); if False, it has none.
+
+        The arguments are those of :func:`list_occurrences`.
+        """
+        policy = milestone.policy
+        for stated in list_operative_windows(milestone):
+            window = stated.window
+            if policy.then_every is not None and window.ends is not None and window.ends < until:
+                return True
+            _, first, last = self.find(policy, window)
+            if last >= since and first < until:
+                return True
+        return False
+
+
+def list_occurrences(
+    milestone: Milestone, since: datetime, until: datetime, ladders: Ladders | None = None
+) -> tuple[Occurrence, ...]:
     """Return all reminders of ``milestone`` that are due in [since, until), sorted by instant.
 
     Args:
         milestone: a milestone whose relative claims are resolved and whose recurrence is expanded.
         since: an aware UTC instant, inclusive.
         until: an aware UTC instant, exclusive.
+        ladders: the ladders that the caller's other milestones have, so that none is computed twice.
     """
-    found = [
-        Occurrence(milestone=milestone.id, cause=cause, offset=offset, at=at, stated=stated)
-        for stated in list_operative_windows(milestone)
-        for cause, offset, at in _generate_reminders(milestone, stated.window, since, until)
-        if since <= at < until
-    ]
+    ladders = ladders or Ladders()
+    found: list[Occurrence] = []
+    for stated in list_operative_windows(milestone):
+        ladder = ladders.find(milestone.policy, stated.window)
+        found += [
+            Occurrence(milestone=milestone.id, cause=cause, offset=offset, at=at, stated=stated)
+            for cause, offset, at in _generate_reminders(milestone, stated.window, ladder, since, until)
+            if since <= at < until
+        ]
     found.sort(key=lambda occurrence: (occurrence.at, occurrence.stated.window.id, occurrence.offset))
     return tuple(found)
 
@@ -172,14 +231,15 @@ def fingerprint(*parts: str) -> str:
         hasher.update(len(raw).to_bytes(4, "big"))
         hasher.update(raw)
     number = int.from_bytes(hasher.digest(), "big")
-    letters = []
-    for _ in range(22):
-        number, rest = divmod(number, 62)
-        letters.append(_BASE62[rest])
-    return "".join(reversed(letters))
+    pairs = []
+    for _ in range(11):
+        number, rest = divmod(number, 62 * 62)
+        pairs.append(_PAIRS[rest])
+    return "".join(reversed(pairs))
 
 
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_PAIRS = tuple(first + second for first in _BASE62 for second in _BASE62)
 
 
 def compute_longest_span(duration: Duration) -> timedelta:
@@ -188,11 +248,12 @@ def compute_longest_span(duration: Duration) -> timedelta:
 
 
 def _generate_reminders(
-    milestone: Milestone, window: Window, since: datetime, until: datetime
+    milestone: Milestone, window: Window, ladder: Ladder, since: datetime, until: datetime
 ) -> Iterator[tuple[Cause, str, datetime]]:
-    ladder = tuple(_generate_ladder(milestone.policy, window))
-    yield from ladder
-    taken = {offset for _, offset, _ in ladder}
+    yield from ladder.steps
+    if milestone.policy.then_every is None:
+        return
+    taken = {offset for _, offset, _ in ladder.steps}
     for repeat in _generate_repeats(
         milestone.policy, window, since, _limit_repeats(milestone, window, until)
     ):
@@ -256,16 +317,28 @@ def _generate_ladder(policy: Policy, window: Window) -> Iterator[tuple[Cause, st
         yield Cause.OPENS, Cause.OPENS.value, max(instant, window.begins)
     if window.last_day is None:
         return
-    for lead in dict.fromkeys(policy.before):
-        instant_before = _shift(policy, window, -lead)
+    for lead, offset in _list_leads(policy.before):
+        instant_before = _shift(policy, window, lead)
         if instant_before is not None:
-            yield Cause.APPROACHING, format_offset(-lead), instant_before
+            yield Cause.APPROACHING, offset, instant_before
     if policy.on_day:
         yield Cause.DUE, "0d", _compute_on_day(policy, window, window.last_day)
-    for delay in dict.fromkeys(policy.after):
+    for delay, offset in _list_delays(policy.after):
         instant_after = _compute_overdue(policy, window, delay)
         if instant_after is not None:
-            yield Cause.OVERDUE, format_offset(delay), instant_after
+            yield Cause.OVERDUE, offset, instant_after
+
+
+@lru_cache(maxsize=256)
+def _list_leads(before: tuple[Duration, ...]) -> tuple[tuple[Duration, str], ...]:
+    """Return the lead times as negative durations with their offsets, each once."""
+    return tuple((-lead, format_offset(-lead)) for lead in dict.fromkeys(before))
+
+
+@lru_cache(maxsize=256)
+def _list_delays(after: tuple[Duration, ...]) -> tuple[tuple[Duration, str], ...]:
+    """Return the delays with their offsets, each once."""
+    return tuple((delay, format_offset(delay)) for delay in dict.fromkeys(after))
 
 
 def _generate_repeats(

@@ -6,7 +6,7 @@ that is muted or waits for a digest at the instant at which it will be sent.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -15,6 +15,7 @@ from alertd.core.ledger.records import Grounds, Record, ScheduledReminder
 from alertd.core.milestones.milestone import Milestone, list_stated_windows
 from alertd.core.milestones.occurrence import (
     SERIES_REPEAT_SPAN,
+    Ladders,
     Occurrence,
     compute_longest_span,
     list_occurrences,
@@ -30,11 +31,14 @@ from alertd.core.routing.route import (
     find_deferral,
     find_quiet_hours,
     find_quiet_mute,
+    list_deferring_matches,
     make_group_key,
     match_routes,
 )
 from alertd.core.time.instant import to_local_date
 from alertd.core.time.interval import SEARCH_BOUND
+
+_FIRST_SPAN = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +74,37 @@ def plan(
         milestones: relative claims resolved. This function expands recurring ones.
         since, until: aware UTC instants.
     """
-    lookback = SEARCH_BOUND if _can_defer(route) else timedelta()
+    return _plan(milestones, route, since, until, Ladders())
+
+
+def plan_next(
+    milestones: Collection[Milestone], route: Route, since: datetime, until: datetime
+) -> tuple[Planned, ...]:
+    """Plan all reminders of the first instant in [since, until) that has any; () if there is none.
+
+    The arguments are those of :func:`plan`.
+    """
+    ladders = Ladders()
+    begin, span = since, _FIRST_SPAN
+    while begin < until:
+        end = min(begin + span, until)
+        planned = _plan(milestones, route, begin, end, ladders)
+        if planned:
+            return tuple(reminder for reminder in planned if reminder.at == planned[0].at)
+        begin, span = end, span * 4
+    return ()
+
+
+def _plan(
+    milestones: Iterable[Milestone], route: Route, since: datetime, until: datetime, ladders: Ladders
+) -> tuple[Planned, ...]:
+    start = since - _compute_longest_deferral(route, since)
     found = [
         planned
         for milestone in milestones
-        for instance in expand(milestone, since - lookback, until)
-        for planned in _plan_milestone(instance, route, since - lookback, until)
+        if milestone.repeat is not None or ladders.may_remind(milestone, start, until)
+        for instance in expand(milestone, start, until)
+        for planned in _plan_milestone(instance, route, start, until, ladders)
         if since <= planned.at < until
     ]
     return tuple(sorted(found, key=lambda p: (p.at, p.occurrence.milestone, p.receiver, p.key)))
@@ -141,9 +170,11 @@ def find_quiet_hold(root: Route, owed: ScheduledReminder, record: Record, now: d
     return None if hours is None else find_quiet_mute(hours, now)
 
 
-def _plan_milestone(milestone: Milestone, route: Route, since: datetime, until: datetime) -> list[Planned]:
+def _plan_milestone(
+    milestone: Milestone, route: Route, since: datetime, until: datetime, ladders: Ladders
+) -> list[Planned]:
     by_receiver: dict[str, list[Planned]] = {}
-    for occurrence in list_occurrences(milestone, since, until):
+    for occurrence in list_occurrences(milestone, since, until, ladders):
         for planned in plan_occurrence(milestone, occurrence, route):
             by_receiver.setdefault(planned.receiver, []).append(_defer(planned))
     return [planned for reminders in by_receiver.values() for planned in _drop_overtaken(reminders)]
@@ -177,9 +208,23 @@ def _drop_overtaken(reminders: list[Planned]) -> Iterator[Planned]:
             yield planned
 
 
-def _can_defer(route: Route) -> bool:
-    own = route.mute or route.active or route.digest or route.quiet
-    return bool(own) or any(_can_defer(child) for child in route.routes)
+def _compute_longest_deferral(route: Route, since: datetime) -> timedelta:
+    """Compute how long before ``since`` a reminder can fall due that is sent at ``since`` or later.
+
+    The result is an upper bound of at most SEARCH_BOUND. Of two reminders on one route, the one that falls
+    due first is never sent after the other. So a reminder that is sent before ``since`` shows that all
+    earlier ones are sent before ``since``, too.
+    """
+    longest = timedelta()
+    for match in list_deferring_matches(route):
+        back = _FIRST_SPAN
+        while back < SEARCH_BOUND:
+            found = find_deferral(match, since - back)
+            if found is None or found.until < since:
+                break
+            back *= 2
+        longest = max(longest, min(back, SEARCH_BOUND))
+    return longest
 
 
 def _compute_reach(milestone: Milestone) -> tuple[timedelta, timedelta]:

@@ -52,10 +52,10 @@ def resolve_each(
         The resolved milestones by full id, and the errors by the ids of the milestones that raised them. A
         milestone that depends on one with an error is in neither.
     """
-    resolved: dict[str, Milestone] = {}
+    resolved = {name: milestone for name, milestone in milestones.items() if not milestone.relative}
     failed: dict[str, ValueError] = {}
-    ended: set[str] = set()
-    for start in milestones:
+    ended = set(resolved)
+    for start in [name for name in milestones if name not in ended]:
         # Search depth first with an explicit stack, since a chain of thousands would exceed the recursion
         # limit.
         stack = [start]
@@ -120,7 +120,7 @@ def find_cycle(milestones: Mapping[str, Milestone]) -> tuple[str, ...]:
 def find_cycles(milestones: Mapping[str, Milestone]) -> Iterator[tuple[str, ...]]:
     """Find cycles that have no milestone in common, as :func:`find_cycle` does, in one search."""
     finished: set[str] = set()
-    for start in milestones:
+    for start in [name for name, milestone in milestones.items() if milestone.relative]:
         # Search depth first with an explicit stack. A dictionary keeps the chain in order and has fast
         # lookups.
         chain: dict[str, Iterator[str]] = (
@@ -150,8 +150,6 @@ def _list_bases(milestones: Mapping[str, Milestone], name: str) -> tuple[str, ..
 def _resolve_one(
     milestone: Milestone, resolved: Mapping[str, Milestone], done: Mapping[str, date]
 ) -> Milestone:
-    if not milestone.relative:
-        return milestone
     derived = tuple(
         claim
         for relative in milestone.relative

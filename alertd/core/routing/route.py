@@ -153,6 +153,16 @@ def list_digests(root: Route) -> Mapping[tuple[str, str], Digest]:
     return found
 
 
+def list_deferring_matches(root: Route) -> tuple[Match, ...]:
+    """Return a match of each route that can defer a reminder, with and without the receiver's quiet hours."""
+    return tuple(
+        match
+        for plain in _walk_all(root, "")
+        for match in (plain, replace(plain, quiet=_get_hours(root, plain.receiver)))
+        if match.mute or match.active or match.digest or match.quiet
+    )
+
+
 def find_deferral(match: Match, at: datetime) -> Muted | None:
     """Find out whether a reminder that falls due at ``at`` has to wait.
 
@@ -225,22 +235,40 @@ def _walk(
         if not child.continue_:
             break
     if is_leaf:
-        yield Match(
-            receiver=receiver,
-            group_by=group_by,
-            mute=route.mute,
-            active=route.active,
-            path=route.path,
-            matchers=matchers,
-            digest=route.digest,
-        )
+        yield _make_match(route, receiver=receiver, group_by=group_by, matchers=matchers)
+
+
+def _walk_all(route: Route, receiver: str) -> Iterator[Match]:
+    """Yield a match of every route, whatever labels the route accepts."""
+    receiver = route.receiver or receiver
+    yield _make_match(route, receiver=receiver, group_by=(), matchers=())
+    for child in route.routes:
+        yield from _walk_all(child, receiver)
+
+
+def _make_match(
+    route: Route, *, receiver: str, group_by: tuple[str, ...], matchers: tuple[Matcher, ...]
+) -> Match:
+    return Match(
+        receiver=receiver,
+        group_by=group_by,
+        mute=route.mute,
+        active=route.active,
+        path=route.path,
+        matchers=matchers,
+        digest=route.digest,
+    )
+
+
+def _get_hours(root: Route, receiver: str) -> NamedInterval | None:
+    return root.quiet[receiver].hours if receiver in root.quiet else None
 
 
 def _find_quiet(root: Route, match: Match, labels: Mapping[str, str]) -> NamedInterval | None:
     """Return the quiet hours that apply to a match. No label exempts a digest from quiet hours."""
     if match.digest is None:
         return find_quiet_hours(root, match.receiver, labels)
-    return root.quiet[match.receiver].hours if match.receiver in root.quiet else None
+    return _get_hours(root, match.receiver)
 
 
 def _generate_digests(route: Route, receiver: str) -> Iterator[tuple[str, Digest]]:

@@ -20,7 +20,7 @@ from alertd.definitions.reading.keys import (
 from alertd.definitions.reading.nodes import Node, Scalar
 from alertd.definitions.reading.reader import Reader, quote
 
-_LINK = re.compile(r"https?://[^\s/?#][^\s]*")
+LINK_TEXT = re.compile(r"https?://[^\s/?#][^\s]*")
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 _NOT_A_ZONE = frozenset(("localtime", "posixrules", "Factory"))
 
@@ -41,7 +41,7 @@ def read_zone(reader: Reader, node: Node) -> ZoneInfo | None:
     name = reader.read_text(node, NAME)
     if name is None:
         return None
-    found = _load_zone(name)
+    found = load_zone(name)
     if found is None:
         last = {known.rpartition("/")[2].lower(): known for known in sorted(_list_zones())}
         city = last.get(name.rpartition("/")[2].lower().replace(" ", "_"))
@@ -57,7 +57,7 @@ def read_zone(reader: Reader, node: Node) -> ZoneInfo | None:
 def read_link(reader: Reader, node: Node) -> str | None:
     """Read an http or https URL."""
     value = reader.read_text(node, URL)
-    if value is None or _LINK.fullmatch(value):
+    if value is None or LINK_TEXT.fullmatch(value):
         return value
     advice = "write it in full, as in https://example.org/page"
     reader.refuse(node, f"{quote(value)}: not an http or https address; {advice}")
@@ -141,12 +141,12 @@ def read_lead(reader: Reader, node: Node, *, least_s: int = 1) -> Duration | Non
 
 def forget_zones() -> None:
     """Forget which zones exist and what their rules are."""
-    _load_zone.cache_clear()
+    load_zone.cache_clear()
     _list_zones.cache_clear()
 
 
 @lru_cache(maxsize=1024)
-def _load_zone(name: str) -> ZoneInfo | None:
+def load_zone(name: str) -> ZoneInfo | None:
     if name in _NOT_A_ZONE or name.startswith(("posix/", "right/")):
         return None
     try:

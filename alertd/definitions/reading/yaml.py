@@ -316,6 +316,7 @@ _UNSEEN = (
     "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff"
 )
 UNSEEN = re.compile(f"[{_UNSEEN}]")
+UNSEEN_OR_TAB = re.compile(f"[\t\r{_UNSEEN}]")
 UNSEEN_OR_BREAK = re.compile(f"[\t\n\r{_UNSEEN}]")
 
 _QUOTE_IT = "put the value in quotes"

@@ -47,6 +47,12 @@ def check_across(read: Mapping[str, TimelineRead], suggest: Suggest = suggest) -
     return found
 
 
+def find_files_of(problems: Mapping[str, object], read: Mapping[str, TimelineRead]) -> list[str]:
+    """Return the files whose lines and columns the problems between files need, and that do not have them."""
+    ids = {read[file].id for file in problems}
+    return [file for file, result in read.items() if result.id in ids and not result.has_places]
+
+
 def _find_duplicates(read: Mapping[str, TimelineRead]) -> Iterator[tuple[str, Problem]]:
     """Find timeline ids that an earlier file uses already. The later file gets the problem."""
     first: dict[str, str] = {}

@@ -18,7 +18,8 @@ from alertd.definitions.timeline.keys import CLAIM, MAX_SOURCES_OF_CLAIM, SOURCE
 from alertd.errors import DurationError
 
 # Many milestones share a deadline. The cache parses it once and lets them share the value.
-_parse_deadline = lru_cache(maxsize=10_000)(parse_deadline)
+parse_shared_deadline = lru_cache(maxsize=10_000)(parse_deadline)
+_parse_duration = lru_cache(maxsize=1_000)(parse_duration)
 
 _AFTER = re.compile(r"\s*(\S+?)\s*\+\s*(\S.*?)\s*")
 _ID = re.compile(rf"{SLUG.pattern}(/{SLUG.pattern})?")
@@ -57,7 +58,7 @@ def read_sources(reader: Reader, node: Node) -> dict[str, Source]:
         for name, inner in (reader.read_mapping(value, SOURCE) or {}).items():
             text: str | None
             if name == "published":
-                published = reader.parse(inner, _parse_deadline)
+                published = reader.parse(inner, parse_shared_deadline)
                 text = None if published is None else published.edtf
             elif name == "url":
                 text = read_link(reader, inner)
@@ -74,7 +75,7 @@ class Claims:
     def __init__(self, reader: Reader, timeline: str, known: Mapping[str, Source]) -> None:
         self._reader = reader
         self._timeline = timeline
-        self._sources = dict(known)
+        self.sources = dict(known)
 
     def read_claim(self, node: Node) -> tuple[Claim | RelativeClaim | None, Node]:
         """Read a claim in a list of claims. Return the claim and the node of its deadline."""
@@ -101,7 +102,7 @@ class Claims:
         if when is not None and after is not None:
             reader.refuse(after, "a deadline and after exclude each other; write two claims")
         elif when is not None:
-            deadline = reader.parse(when, _parse_deadline)
+            deadline = reader.parse(when, parse_shared_deadline)
             if deadline is not None:
                 return Claim(deadline=deadline, reading=reading, sources=who, rank=rank, note=note), when
         elif after is not None:
@@ -125,7 +126,7 @@ class Claims:
             nodes = reader.read_items(several, "sources", MAX_SOURCES_OF_CLAIM)
         found: list[Source] = []
         for node in nodes:
-            source = reader.look_up(node, self._sources, "source")
+            source = reader.look_up(node, self.sources, "source")
             if source is not None and source in found:
                 reader.refuse(node, f"{source.id!r}: this source is named twice; remove one")
             elif source is not None:
@@ -148,7 +149,7 @@ class Claims:
             reader.refuse(node, f"{quote(match[1])}: not a milestone's id; {advice}", match.start(1))
             return None
         try:
-            by = parse_duration(match[2])
+            by = _parse_duration(match[2])
         except DurationError as error:
             reader.refuse(node, str(error), match.start(2) + error.offset)
             return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from alertd.core.config import Problem, Timeline
@@ -14,13 +15,18 @@ from alertd.core.milestones.recurrence import parse_recurrence, read_wall_time
 from alertd.definitions.config.policies import read_policy_or_name
 from alertd.definitions.config.read import Inherited
 from alertd.definitions.reading.keys import DESCRIPTION, NAME, TITLE
+from alertd.definitions.reading.lines import Plain, Unsure, make_node, read_lines
 from alertd.definitions.reading.nodes import Node
 from alertd.definitions.reading.reader import Reader, TooManyProblems
 from alertd.definitions.reading.terms import read_labels, read_link, read_slug, read_zone
 from alertd.definitions.reading.yaml import decode, read_yaml
 from alertd.definitions.timeline.claims import After, Claims, read_sources
 from alertd.definitions.timeline.keys import MAX_CLAIMS, MAX_MILESTONES, MILESTONE, TIMELINE
+from alertd.definitions.timeline.quick import QuickMilestones
 from alertd.errors import RecurrenceError
+
+# A rule is tried on its first date, which takes longer than the rest of a milestone.
+_parse_recurrence = lru_cache(maxsize=1_000)(parse_recurrence)
 
 _OF_ONE_CLAIM = ("source", "sources", "reading", "note")
 
@@ -36,6 +42,7 @@ class TimelineRead:
         id: the timeline's id; "" if it cannot be read.
         line: the line of the id, counted from 1.
         column: the column of the id, counted from 1.
+        has_places: whether the lines and columns are known. They are not if the file was read quickly.
         after: the deadlines that are relative to other milestones.
         ids: the full ids of the milestones. The value is true for a milestone that recurs.
     """
@@ -45,6 +52,7 @@ class TimelineRead:
     id: str = ""
     line: int = 1
     column: int = 1
+    has_places: bool = True
     after: tuple[After, ...] = ()
     ids: Mapping[str, bool] = field(default_factory=dict)
 
@@ -56,6 +64,19 @@ def read_timeline(raw: bytes, file: str, inherited: Inherited) -> TimelineRead:
         file: the file's name in problems.
     """
     text, problems = decode(raw, file)
+    if not problems:
+        with suppress(Unsure):
+            return _TimelineFile(Reader(file), inherited).read_plain(read_lines(text))
+    return _read_with_places(text, problems, file, inherited)
+
+
+def read_timeline_with_places(raw: bytes, file: str, inherited: Inherited) -> TimelineRead:
+    """Read a file as :func:`read_timeline` does, with lines and columns even if it has no problem."""
+    text, problems = decode(raw, file)
+    return _read_with_places(text, problems, file, inherited)
+
+
+def _read_with_places(text: str, problems: list[Problem], file: str, inherited: Inherited) -> TimelineRead:
     node: Node | None = None
     if not problems:
         node, problems = read_yaml(text, file)
@@ -88,9 +109,49 @@ class _TimelineFile:
         self._milestones: list[Milestone] = []
 
     def read(self, node: Node) -> TimelineRead:
-        timeline: Timeline | None = None
         with suppress(TooManyProblems):
             self._read(node)
+        return self._make_result(has_places=True)
+
+    def read_plain(self, values: Mapping[str, Plain]) -> TimelineRead:
+        """Read a file from values without positions.
+
+        Raises:
+            Unsure: the file has a problem.
+        """
+        reader = self._reader
+        items = values.get("milestones")
+        if not isinstance(items, list) or len(items) > MAX_MILESTONES:
+            raise Unsure
+        try:
+            claims = self._read(make_node({**values, "milestones": []}))
+            if claims is None or reader.problems:
+                raise Unsure
+            quick = QuickMilestones(
+                timeline=self._id,
+                title=self._title,
+                zone=self._zone,
+                policy=self._policy,
+                policies=self._inherited.policies,
+                labels=self._labels,
+                owner=self._owner,
+                sources=claims.sources,
+            )
+            for item in items:
+                milestone = quick.read(item)
+                if milestone is None:
+                    self._read_milestone(make_node(item), claims)
+                else:
+                    self._ids[milestone.id] = False
+                    self._milestones.append(milestone)
+        except TooManyProblems:
+            raise Unsure from None
+        if reader.problems or len(self._ids) < len(self._milestones):  # the same id again
+            raise Unsure
+        return self._make_result(has_places=False)
+
+    def _make_result(self, *, has_places: bool) -> TimelineRead:
+        timeline: Timeline | None = None
         problems = tuple(self._reader.problems)
         if not problems:
             timeline = Timeline(
@@ -107,15 +168,16 @@ class _TimelineFile:
             id=self._id,
             line=self._place[0],
             column=self._place[1],
+            has_places=has_places,
             after=tuple(self._after),
             ids=self._ids,
         )
 
-    def _read(self, node: Node) -> None:
+    def _read(self, node: Node) -> Claims | None:
         reader = self._reader
         values = reader.read_mapping(node, TIMELINE)
         if values is None:
-            return
+            return None
         if "timeline" in values:
             self._id = read_slug(reader, values["timeline"]) or ""
             self._place = (values["timeline"].line, values["timeline"].column)
@@ -132,6 +194,7 @@ class _TimelineFile:
         if "milestones" in values:
             for item in reader.read_items(values["milestones"], "milestones", MAX_MILESTONES):
                 self._read_milestone(item, claims)
+        return claims
 
     def _read_milestone(self, node: Node, claims: Claims) -> None:
         reader = self._reader
@@ -219,7 +282,7 @@ class _TimelineFile:
                 reader.refuse(where, "what recurs has deadlines of its own, not one counted from another")
             elif claim is not None and recurrence is None:
                 first = claim.deadline
-                recurrence = reader.parse(node, lambda text, first=first: parse_recurrence(text, first))  # type: ignore[misc]
+                recurrence = reader.parse(node, lambda text, first=first: _parse_recurrence(text, first))  # type: ignore[misc]
                 if recurrence is None:
                     return None
             elif claim is not None and recurrence is not None:
