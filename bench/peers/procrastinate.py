@@ -42,7 +42,7 @@ def prepare(sink: Sink, postgres: Postgres | None) -> Iterator[Callable[[int], f
 def send(interpreter: str, postgres: Postgres, sink: Sink, count: int) -> float:
     with postgres.make_database(migrated=False) as url:
         sink.reset()
-        _run([interpreter, str(WORKER), url, f"{sink.url}/peer", str(count)], 60.0 + count / 5)
+        _run([interpreter, "-P", str(WORKER), url, f"{sink.url}/peer", str(count)], 60.0 + count / 5)
         report = sink.wait_for(count)
     return (count - 1) / (report.last - report.first)
 
