@@ -34,7 +34,7 @@ GROWTH = "growth"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     given = read_arguments(arguments)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    stop_on_signals()
     sizes = TINY if given.tiny else QUICK if given.quick else FULL
     names = given.rows or [*ROWS]
     results = report.Results.read()
@@ -45,7 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             results.growth[given.column] = []
             for step in measure_growth(sizes):
                 results.growth[given.column].append(step.to_json())
-                print("  " + ", ".join(f"{key} {value:,g}" for key, value in step.to_json().items()), flush=True)
+                print(
+                    "  " + ", ".join(f"{key} {value:,g}" for key, value in step.to_json().items()), flush=True
+                )
         else:
             for figure in ROWS[name](sizes):
                 results.add(given.column, figure)
@@ -59,13 +61,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def stop_on_signals() -> None:
+    """Have SIGTERM and SIGHUP end the run as an exception does, so that temporary folders are removed."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(1))
+
+
 def read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("rows", nargs="*", choices=[*ROWS, GROWTH, []], help=f"{', '.join(ROWS)}, {GROWTH}")
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"{', '.join(ROWS)}, {GROWTH}")
     parser.add_argument("--quick", action="store_true", help="small sizes; writes nothing")
     parser.add_argument("--tiny", action="store_true", help="sizes that only show that a row works")
     parser.add_argument("--column", choices=report.COLUMNS, default="now", help="where the results belong")
-    return parser.parse_args(arguments)
+    given = parser.parse_args(arguments)
+    if unknown := [name for name in given.rows if name not in {*ROWS, GROWTH}]:
+        parser.error(f"unknown row: {', '.join(unknown)}")
+    return given
 
 
 def show(figure: Figure) -> None:

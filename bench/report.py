@@ -1,4 +1,4 @@
-"""Keeps the results in ``docs/performance.json``, and writes the tables of ``docs/performance.md`` from them."""
+"""Keeps the results in ``docs/performance.json``, and makes the tables of ``docs/performance.md`` of them."""
 
 from __future__ import annotations
 
@@ -70,7 +70,8 @@ class Results:
         data = {
             "runs": self.runs,
             "figures": {
-                column: [figure.to_json() for figure in found.values()] for column, found in self.figures.items()
+                column: [figure.to_json() for figure in found.values()]
+                for column, found in self.figures.items()
             },
             "growth": self.growth,
         }
@@ -116,7 +117,7 @@ def write_page(results: Results, path: Path = PAGE) -> None:
 
 
 def make_machine(results: Results) -> str:
-    lines = ["| | " + " | ".join(column for column in COLUMNS if column in results.runs) + " |"]
+    lines = ["".join(f"| {cell} " for cell in ("", *filter(results.runs.get, COLUMNS))) + "|"]
     runs = [results.runs[column] for column in COLUMNS if column in results.runs]
     lines.append("| --- |" + " --- |" * len(runs))
     titles = {
@@ -174,7 +175,9 @@ def make_growth(results: Results) -> str:
 
 def _read_processor() -> str:
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown"
+    )
 
 
 def _read_postgres() -> str:

@@ -27,7 +27,7 @@ def make_bodies(count: int, size: int) -> list[bytes]:
 
 
 def make_client() -> httpx.AsyncClient:
-    """Make a client configured as alertd's is: no cookies, no redirects, no environment, no steps' timeouts."""
+    """Make a client configured as alertd's is: no cookies, no redirects, nothing from the environment."""
     transport = AiohttpTransport(
         client=lambda: aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=100),

@@ -43,7 +43,7 @@ class Folder:
         )
 
     def write_many(self, count: int, *, per_file: int = PER_FILE, revision: int = 0) -> None:
-        """Write ``count`` milestones, due over the next years; each has the reminders of the default policy."""
+        """Write ``count`` milestones of the next years, with the reminders of the default policy."""
         (self.path / "milestones").mkdir(parents=True, exist_ok=True)
         for number in range(-(-count // per_file)):
             self.write_file(number, min(per_file, count - number * per_file), revision=revision)

@@ -43,7 +43,9 @@ class Postgres:
         name = f"bench{self._made}"
         self.execute(f"create database {name}")
         if migrated:
-            migrate = "import asyncio, sys; from alertd.store import migrate; asyncio.run(migrate(sys.argv[1]))"
+            migrate = (
+                "import asyncio, sys; from alertd.store import migrate; asyncio.run(migrate(sys.argv[1]))"
+            )
             subprocess.run(python("-c", migrate, self.url(name)), check=True, capture_output=True)
         try:
             yield self.url(name)

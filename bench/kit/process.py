@@ -1,7 +1,7 @@
 """Starts child processes that never outlive the benchmark, and measures their CPU time and memory.
 
-The kernel kills each child when the benchmark ends, however it ends. A benchmark that is interrupted leaves at
-most a temporary folder.
+The kernel kills each child when the benchmark ends, however it ends. A benchmark that is interrupted leaves
+at most a temporary folder.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ ROOT = Path(__file__).parents[2]
 POLL_S = 0.01
 QUIET_FOR_S = 1.0
 QUIET_SHARE = 0.4
-"""A process tree is busy if it uses more than this share of a processor for a tenth of a second. It is quiet if it was
-not busy for QUIET_FOR_S. A look of an idle daemon takes less."""
+"""A process tree is busy if it uses more than this share of a processor for a tenth of a second. It is quiet
+if it was not busy for QUIET_FOR_S. A look of an idle daemon takes less."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _ticks = os.sysconf("SC_CLK_TCK")
@@ -69,6 +69,9 @@ def start_child(
         if child.poll() is None:
             child.kill()
             child.wait()
+        for pipe in (child.stdout, child.stderr):
+            if pipe is not None:
+                pipe.close()
 
 
 def run_measured(command: Sequence[str], *, limit_s: float = 900.0) -> tuple[float, float]:

@@ -36,8 +36,9 @@ def send(program: str, sink: Sink, count: int) -> float:
     with tempfile.TemporaryDirectory(prefix="alertd-bench-") as folder:
         config = Path(folder) / "alertmanager.yml"
         config.write_text(
-            "route: {receiver: hook, group_by: [id], group_wait: 0s, group_interval: 1h, repeat_interval: 24h}\n"
-            f"receivers: [{{name: hook, webhook_configs: [{{url: '{sink.url}/peer', send_resolved: false}}]}}]\n",
+            "route: {receiver: hook, group_by: [id], group_wait: 0s, group_interval: 1h}\n"
+            "receivers: [{name: hook, webhook_configs: [{"
+            f"url: '{sink.url}/peer', send_resolved: false}}]}}]\n",
             encoding="utf-8",
         )
         port = free_port()

@@ -18,7 +18,9 @@ from bench.kit.process import ROOT, die_with_parent, python
 from bench.kit.sink import Sink
 
 NAME = "Procrastinate"
-DESCRIPTION = "a queue of durable jobs on PostgreSQL, 8 at a time in a worker, each posting by the same client"
+DESCRIPTION = (
+    "a queue of durable jobs on PostgreSQL, 8 at a time in a worker, each posting by the same client"
+)
 PACKAGES = ("procrastinate>=3,<4", "psycopg[binary]>=3.2", "httpx>=0.28", "httpx-aiohttp>=0.1.8")
 WORKER = ROOT / "bench" / "peers" / "procrastinate_worker.py"
 INSTALL_LIMIT_S = 180.0

@@ -1,6 +1,6 @@
 """Queues jobs and works them off. Runs in an environment that has Procrastinate, without alertd.
 
-    python procrastinate_worker.py DATABASE URL COUNT
+python procrastinate_worker.py DATABASE URL COUNT
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import procrastinate
 
 sys.path.append(str(Path(__file__).parents[1] / "kit"))
 
-from client import IN_FLIGHT, make_bodies, make_client  # noqa: E402  # the path is set above
+from client import IN_FLIGHT, make_bodies, make_client
 
 PER_STATEMENT = 500
 

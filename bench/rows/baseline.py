@@ -39,9 +39,7 @@ class Timeline(BaseModel):
 
 def main(folder: Path) -> None:
     files = sorted((folder / "milestones").glob("*.yaml"))
-    timelines = [
-        Timeline.model_validate(yaml.load(path.read_bytes(), yaml.CSafeLoader)) for path in files
-    ]
+    timelines = [Timeline.model_validate(yaml.load(path.read_bytes(), yaml.CSafeLoader)) for path in files]
     print(sum(len(timeline.milestones) for timeline in timelines))
 
 

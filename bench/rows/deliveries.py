@@ -76,7 +76,9 @@ def send_burst(
         )
         daemons = []
         for number in range(nodes):
-            daemons.append(stack.enter_context(start_daemon(folder.path, database, Path(root) / f"log{number}")))
+            daemons.append(
+                stack.enter_context(start_daemon(folder.path, database, Path(root) / f"log{number}"))
+            )
             daemons[-1].wait_for(READY)
         for daemon in daemons:
             daemon.wait_until_quiet()
@@ -144,7 +146,9 @@ def _compare(
 ) -> Iterator[Figure]:
     key, where = name.lower(), f"durable deliveries on {name}"
     if not bursts:
-        yield Figure(name=f"{key}-ratio", label=f"{where} / client alone", value=None, least=0.5, note=notes[name])
+        yield Figure(
+            name=f"{key}-ratio", label=f"{where} / client alone", value=None, least=0.5, note=notes[name]
+        )
         return
     sent = sum(burst.report.count for burst in bursts)
     middle, client = statistics.median(rates[name]), statistics.median(rates["client"])

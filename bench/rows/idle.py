@@ -42,8 +42,8 @@ def measure_idle(sizes: Sizes) -> Iterator[Figure]:
         value=memory_mb,
         unit="MB",
         most=70.0,
-        note=f"{memory_mb / bare_mb:.2f} of an interpreter that has imported the same libraries ({bare_mb:.0f} MB); "
-        f"an empty one has {empty_mb:.0f} MB",
+        note=f"{memory_mb / bare_mb:.2f} of an interpreter that has imported the same libraries, "
+        f"which has {bare_mb:.0f} MB; an empty one has {empty_mb:.0f} MB",
     )
     yield Figure(
         name="idle-cpu",

@@ -14,9 +14,7 @@ MOST_P99_MS, MOST_WORST_MS = 50.0, 250.0
 def measure_lateness(sizes: Sizes) -> Iterator[Figure]:
     if find_spec("bench.late") is None:
         note = "bench/late.py is missing"
-        yield Figure(
-            name="late", label="lateness, p99", value=None, unit="ms", most=MOST_P99_MS, note=note
-        )
+        yield Figure(name="late", label="lateness, p99", value=None, unit="ms", most=MOST_P99_MS, note=note)
         return
     for found in import_module("bench.late").measure(sizes.milestones):
         notes = [f"half of them within {found.p50_s * 1000:.0f} ms", found.note]

@@ -96,7 +96,17 @@ def make_plan_command(folder: Folder) -> list[str]:
     """Return the command that plans a month in which reminders are due."""
     month = f"{datetime.now(UTC).year + 2}-03-01"
     return python(
-        "-m", "alertd", "plan", "--config", str(folder.path), "--from", month, "--to", "1mo", "--format", "jsonl"
+        "-m",
+        "alertd",
+        "plan",
+        "--config",
+        str(folder.path),
+        "--from",
+        month,
+        "--to",
+        "1mo",
+        "--format",
+        "jsonl",
     )
 
 
@@ -125,7 +135,11 @@ def measure_loading(sizes: Sizes) -> Iterator[Figure]:
 
         cpu = take_turns(
             sizes.rounds,
-            {"check": lambda: measure("check"), "PyYAML": lambda: measure("PyYAML"), "plan": lambda: measure("plan")},
+            {
+                "check": lambda: measure("check"),
+                "PyYAML": lambda: measure("PyYAML"),
+                "plan": lambda: measure("plan"),
+            },
         )
     check, plain, plan = (statistics.median(walls[each]) for each in ("check", "PyYAML", "plan"))
     yield Figure(
@@ -133,7 +147,7 @@ def measure_loading(sizes: Sizes) -> Iterator[Figure]:
         label=f"`alertd check` of {many:,} milestones in {files} files / PyYAML's C loader with pydantic",
         value=divide(walls["check"], walls["PyYAML"]),
         most=0.5,
-        note=f"{check:.2f} s against {plain:.2f} s; the CPU time's ratio is {divide(cpu['check'], cpu['PyYAML']):.2f}",
+        note=f"{check:.2f} s against {plain:.2f} s; in CPU time {divide(cpu['check'], cpu['PyYAML']):.2f}",
     )
     yield Figure(
         name="plan",
@@ -152,7 +166,8 @@ def _list_costs(found: Loads, many: int, files: int) -> Iterator[Figure]:
         label=f"first load of {many:,} milestones, to ready",
         value=first.ready_s,
         unit="s",
-        note=f"{first.cpu_s:.1f} s of CPU, {many / first.done_s:,.0f} milestones/s, ledger of {found.ledger_mb:.0f} MB",
+        note=f"{first.cpu_s:.1f} s of CPU, {many / first.done_s:,.0f} milestones/s, "
+        f"ledger of {found.ledger_mb:.0f} MB",
     )
     yield Figure(
         name="reload",
