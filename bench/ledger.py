@@ -38,7 +38,7 @@ from alertd.core.milestones.policy import Policy
 from alertd.core.planning.decide import Decisions, Verdict, make_delivery_id
 from alertd.ports import LEASE_FOR, Changes, Ledger, Settlement
 from alertd.store import migrate, open_ledger
-from tests.postgres import programs, server
+from bench.kit.postgres import MISSING, start_postgres
 
 NOW = datetime(2026, 9, 1, 6, tzinfo=UTC)
 WINDOW = "2026-09-01/2026-10-01"
@@ -203,11 +203,11 @@ async def main(rounds: int) -> None:
         print(f"disk: {measure_disk(empty_path.parent):,.0f} appends of 4 KiB a second, an fsync each")
         print("SQLite")
         await measure(f"sqlite:///{empty_path}", f"sqlite:///{idle_path}", rounds)
-    if programs() is None:
-        print("PostgreSQL: no server on this machine")
-        return
-    print("PostgreSQL")
-    with server(settings=()) as made:
+    with start_postgres() as made:
+        if made is None:
+            print(f"PostgreSQL: {MISSING}")
+            return
+        print("PostgreSQL")
         for name in ("empty", "idle"):
             made.execute(f"create database {name}")
             await migrate(made.url(name))
