@@ -56,6 +56,7 @@ from alertd.store.quarantine import (
 _owed, _delivery, _remembered = schema.owed, schema.delivery, schema.remembered
 _READY = text("'ready'")
 _NONE = text("0")
+_HAS_BEGUN = _delivery.c.lease_until.is_not(None) & _delivery.c.ahead.is_(false())
 _MAX_LOST = 1_000
 """The most deliveries with lost leases that are looked at to lease some of them."""
 
@@ -95,7 +96,7 @@ class Search:
         if self.lost:
             return can_be_leased
         held = [delivery.c.id.in_(sorted(self.held)) & can_be_leased] if self.held else []
-        return or_(is_fresh(delivery), *held)
+        return or_(is_fresh(delivery, self.at), *held)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +107,7 @@ class Taker:
         at: ``now`` by the ledger's clock, in microseconds since 1970. Leases end by that clock.
         held: ids of deliveries that the node is sending or has not settled yet.
         known: what the node knows; None: everything.
+        ahead: whether the node does not begin to send yet.
     """
 
     owner: str
@@ -114,6 +116,7 @@ class Taker:
     duration: timedelta
     held: Collection[str]
     known: Known | None
+    ahead: bool
 
     @property
     def until(self) -> datetime:
@@ -139,13 +142,14 @@ def lease(
     held: Collection[str] = (),
     lost: LostLeases = LostLeases.INCLUDED,
     known: Known | None = None,
+    ahead: bool = False,
 ) -> list[Lease]:
     """Lease ready deliveries, as :meth:`alertd.ports.DeliveryQueue.lease` describes.
 
     Args:
         at: ``now`` by the ledger's clock, in microseconds since 1970. Leases end by that clock.
     """
-    taker = Taker(owner=owner, now=now, at=at, duration=duration, held=held, known=known)
+    taker = Taker(owner=owner, now=now, at=at, duration=duration, held=held, known=known, ahead=ahead)
     match lost:
         case LostLeases.FEW | LostLeases.ALONE:
             found = _find_lost(connection, taker, per_channel, most)
@@ -179,11 +183,10 @@ def _find_lost(
             _delivery.c.receiver,
             _delivery.c.channel,
             _delivery.c.next_at,
-            (_delivery.c.lost_leases + case((_delivery.c.lease_until.is_not(None), 1), else_=0)).label(
-                "lost"
-            ),
+            (_delivery.c.lost_leases + case((_HAS_BEGUN, 1), else_=0)).label("lost"),
         )
-        .where(schema.IS_READY, schema.HAS_LEASED, _can_be_leased(_delivery, taker.at, taker.latest))
+        .where(schema.IS_READY, schema.HAS_LEASED, or_(_delivery.c.lost_leases > _NONE, _HAS_BEGUN))
+        .where(_can_be_leased(_delivery, taker.at, taker.latest))
         .where(_delivery.c.next_at <= rows.to_micros(taker.now))
         .where(is_sound(_delivery.c.next_at), is_not_apart(connection, "delivery", _delivery.c.id))
         .order_by(_delivery.c.next_at, _delivery.c.id)
@@ -218,12 +221,19 @@ def _take(connection: Connection, taker: Taker, candidates: Select[str] | Sequen
     carried, records = _read_carried(connection, found)
     taken = [row for row in found if row.id in carried]
     carried |= _count_time_apart(connection, carried, now)
-    lost = {row.id for row in taken if row.lease_until is not None and row.id not in taker.held}
+    lost = {
+        row.id for row in taken if row.lease_until is not None and not row.ahead and row.id not in taker.held
+    }
     for chunk in split_chunks(list(carried)):
         connection.execute(
             update(_delivery)
             .where(_delivery.c.id.in_(chunk))
-            .values(lease_owner=taker.owner, lease_until=rows.to_micros(until), fence=_delivery.c.fence + 1)
+            .values(
+                lease_owner=taker.owner,
+                lease_until=rows.to_micros(until),
+                fence=_delivery.c.fence + 1,
+                ahead=taker.ahead,
+            )
         )
     for chunk in split_chunks(sorted(lost)):
         counted = {"lost_leases": _delivery.c.lost_leases + 1, "attempts": _delivery.c.attempts + 1}
@@ -373,9 +383,10 @@ def _can_be_leased(delivery: FromClause, at: int, latest: int) -> ColumnElement[
     return or_(is_free(delivery, at), delivery.c.lease_until > latest)
 
 
-def is_fresh(delivery: FromClause) -> ColumnElement[bool]:
-    """Return the condition that a delivery has no lease, and that its last lease was not lost."""
-    return and_(delivery.c.lease_until.is_(None), delivery.c.lost_leases == _NONE)
+def is_fresh(delivery: FromClause, at: int) -> ColumnElement[bool]:
+    """Return the condition that a delivery has no lease at ``at``, and that its last lease was not lost."""
+    has_ended = delivery.c.ahead.is_(true()) & is_free(delivery, at)
+    return and_(or_(delivery.c.lease_until.is_(None), has_ended), delivery.c.lost_leases == _NONE)
 
 
 def select_channels() -> CTE:
@@ -401,8 +412,7 @@ def _select_candidates(search: Search, limit: int, per_channel: int, most: Mappi
     """Select the ids of deliveries that can be leased.
 
     The oldest deliveries of each channel come straight from the index. The cost therefore does not grow with
-    the
-    backlog: a long backlog of one channel is not read to find the deliveries of another.
+    the backlog: a long backlog of one channel is not read to find the deliveries of another.
     """
     channels, named = select_channels(), sorted(most)
     # More than ``limit`` cannot be leased, and each row that is found may get locked.
@@ -426,6 +436,8 @@ def _select_candidates(search: Search, limit: int, per_channel: int, most: Mappi
 
 def _select_others(search: Search, channels: CTE, number: int, most: Mapping[str, int]) -> list[Select[str]]:
     """Select the ids of the ``number`` oldest deliveries of each channel that ``most`` does not name."""
+    if number <= 0:
+        return []
     known, others = search.known, channels.c.channel.not_in(sorted(most)) if most else true()
     if known is None:
         return [_select_oldest(search, channels, number, others)]

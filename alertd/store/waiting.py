@@ -10,6 +10,7 @@ from sqlalchemy import (
     Connection,
     Select,
     case,
+    false,
     func,
     or_,
     select,
@@ -58,7 +59,9 @@ def find_next_wake(
     readable = is_sound(_delivery.c.next_at), is_not_apart(connection, "delivery", _delivery.c.id)
     of_ready = (
         select(_delivery.c.next_at)
-        .where(schema.IS_READY, is_open, is_free(_delivery, at) if lost else is_fresh(_delivery), *readable)
+        .where(
+            schema.IS_READY, is_open, is_free(_delivery, at) if lost else is_fresh(_delivery, at), *readable
+        )
         .order_by(_delivery.c.next_at)
         .limit(1)
     )
@@ -183,7 +186,7 @@ def _find_stray_work(connection: Connection, now: datetime, known: Known) -> tup
 
 def _count_lost(connection: Connection, at: int) -> dict[str, int]:
     """Return the ready deliveries whose last lease was lost, each with the number of leases that it lost."""
-    ended = case((_delivery.c.lease_until <= at, 1), else_=0)
+    ended = case(((_delivery.c.lease_until <= at) & _delivery.c.ahead.is_(false()), 1), else_=0)
     lost = (_delivery.c.lost_leases + ended).label("lost")
     statement = (
         select(_delivery.c.id, lost)

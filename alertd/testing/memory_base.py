@@ -119,7 +119,12 @@ class MemoryBase:
 
     def _count_lost(self, delivery: Delivery) -> int:
         """Return how many leases in a row a free delivery has lost, the last one included."""
-        return delivery.lost_leases + (self._holds[delivery.id].until is not None)
+        return delivery.lost_leases + self._is_lost(self._holds[delivery.id])
+
+    @staticmethod
+    def _is_lost(hold: Hold) -> bool:
+        """Tell whether the lease on a free delivery was lost: it has ended, and it had begun."""
+        return hold.until is not None and not hold.ahead
 
 
 def sort_by_at(owed: Iterable[ScheduledReminder]) -> list[ScheduledReminder]:

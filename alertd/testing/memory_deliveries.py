@@ -41,6 +41,7 @@ class MemoryDeliveries(MemoryBase):
         held: Collection[str] = (),
         lost: LostLeases = LostLeases.INCLUDED,
         known: Known | None = None,
+        ahead: bool = False,
     ) -> Sequence[Lease]:
         free = [
             delivery
@@ -70,7 +71,36 @@ class MemoryDeliveries(MemoryBase):
                     if not is_left_out and len(chosen) < limit and of_channel[delivery.channel] < room:
                         of_channel[delivery.channel] += 1
                         chosen.append(delivery)
-        return self._lease(owner, now, chosen, duration=duration, held=held, known=known)
+        return self._lease(owner, now, chosen, duration=duration, held=held, known=known, ahead=ahead)
+
+    async def begin(self, leases: Sequence[Lease], now: datetime, *, duration: timedelta) -> frozenset[str]:
+        refused: set[str] = set()
+        for lease in leases:
+            name = lease.delivery.id
+            is_changed = any(
+                rules.has_changed(lease.records[owed.milestone], self._records[owed.milestone])
+                for owed in lease.owed
+            )
+            if is_changed or not self._has_lease(lease):
+                refused.add(name)
+            else:
+                self._holds[name] = replace(self._holds[name], until=now + duration, ahead=False)
+        self._writes += 1
+        return frozenset(refused)
+
+    async def release(self, leases: Sequence[Lease]) -> None:
+        for lease in leases:
+            if self._has_lease(lease):
+                self._holds[lease.delivery.id] = Hold(fence=lease.fence)
+        self._writes += 1
+
+    def _has_lease(self, lease: Lease) -> bool:
+        """Tell whether a delivery that is not final has this lease, live or not."""
+        there = self._deliveries.get(lease.delivery.id)
+        if there is None or there.state is not DeliveryState.READY:
+            return False
+        hold = self._holds[there.id]
+        return hold.until is not None and hold.fence == lease.fence
 
     async def settle(self, settlements: Sequence[Settlement]) -> frozenset[str]:
         for settlement in settlements:
@@ -144,15 +174,18 @@ class MemoryDeliveries(MemoryBase):
         duration: timedelta,
         held: Collection[str],
         known: Known | None,
+        ahead: bool,
     ) -> Sequence[Lease]:
         latest, until, taken = self._find_latest_bound(), now + duration, []
         for found in chosen:
             delivery, hold = found, self._holds[found.id]
-            if hold.until is not None and delivery.id not in held:
+            if self._is_lost(hold) and delivery.id not in held:
                 delivery = self._deliveries[found.id] = rules.count_lost_lease(delivery)
                 lost = rules.make_lost_attempt(delivery, now)
                 self._attempts.setdefault((lost.delivery, lost.number), lost)
-            hold = self._holds[delivery.id] = Hold(fence=hold.fence + 1, owner=owner, until=until)
+            hold = self._holds[delivery.id] = Hold(
+                fence=hold.fence + 1, owner=owner, until=until, ahead=ahead
+            )
             lease = self._make_lease(delivery, hold, until, latest, now)
             if known is not None and not known.has_channel(delivery.receiver, delivery.channel):
                 elsewhere = rules.find_owed_elsewhere(lease.owed, self._owed.values())

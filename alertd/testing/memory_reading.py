@@ -128,7 +128,11 @@ class MemoryReader(MemoryBase):
         lost = [
             (delivery.id, number)
             for delivery in ready
-            if (number := delivery.lost_leases + (held.get(delivery.id, _FAR) <= now))
+            if (
+                number := self._count_lost(delivery)
+                if held.get(delivery.id, _FAR) <= now
+                else delivery.lost_leases
+            )
         ]
         return Waiting(
             undecided=min(self._list_undecided(known), default=None),
