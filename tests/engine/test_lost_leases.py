@@ -385,10 +385,10 @@ async def run_node(scene: Scene, culprit: str, node: str) -> bool:
             await turn_of_the_loop()
         if deadly.ended.is_set():
             # What a process that has ended was doing is never settled.
-            others = asyncio.all_tasks() - {asyncio.current_task()}
-            for task in others:
-                task.cancel()
-            await asyncio.gather(*others, return_exceptions=True)
+            while others := asyncio.all_tasks() - {asyncio.current_task()}:
+                for task in others:
+                    task.cancel()
+                await asyncio.gather(*others, return_exceptions=True)
             return True
         await sender.settle()
         next_at = await scene.ledger.find_next_wake(scene.now)
