@@ -27,8 +27,10 @@ class SenderLimits:
         in_flight: sends in flight over all channels. A channel with nothing in flight may always start one
             more, so that channels that hang delay no other channel.
         per_channel: sends in flight on one channel, so that a channel that hangs takes up only its own
-            places. It is also how many deliveries of a channel may have begun in the ledger while they wait
-            for a place.
+            places.
+        per_fast_channel: the same for a channel whose pace is at least ``per_channel``.
+        begun: deliveries of one channel that have begun in the ledger and wait for a place. After a crash
+            they are suspected like those in flight.
         ahead: deliveries of one channel that are leased ahead.
         ahead_at_least: as many are leased ahead for a channel whose pace is lower or not known. The simulator
             leases ahead so although it sends little.
@@ -36,6 +38,8 @@ class SenderLimits:
 
     in_flight: int = 64
     per_channel: int = 8
+    per_fast_channel: int = 16
+    begun: int = 32
     ahead: int = 200
     ahead_at_least: int = 0
 
@@ -94,7 +98,12 @@ class ChannelBackpressure:
     def room(self, channel: str, busy: int, now_s: float) -> int:
         """Return how many more sends may start on a channel."""
         state = self._channels.get(channel, _UNLIMITED)
-        return state.count_free(now_s, busy, self._limits.per_channel)
+        return state.count_free(now_s, busy, self._count_places(channel, now_s))
+
+    def _count_places(self, channel: str, now_s: float) -> int:
+        pace, limits = self._paces.get(channel), self._limits
+        is_fast = pace is not None and pace.measure(now_s) >= limits.per_channel
+        return limits.per_fast_channel if is_fast else limits.per_channel
 
     def count_ahead(self, channel: str, now_s: float) -> int:
         """Return how many deliveries are leased ahead for a channel: what it sends in :data:`PACE_S`.
@@ -128,7 +137,7 @@ class ChannelBackpressure:
         state = self._channels.get(channel)
         if state is None:
             return BreakerChange.NONE
-        breaker, change = state.breaker.record_outcome(outcome, now_s, self._limits.per_channel)
+        breaker, change = state.breaker.record_outcome(outcome, now_s, self._count_places(channel, now_s))
         self._channels[channel] = Backpressure(breaker=breaker, throttle=state.throttle)
         return change
 

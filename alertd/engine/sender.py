@@ -174,7 +174,7 @@ class Sender:
         self._last_reasons = {channel: reason for channel, reason in kept if channel in notifiers}
 
     def find_shut(self) -> tuple[frozenset[str], timedelta | None]:
-        """Find the channels of which nothing may be leased now, and how long until the first of them opens."""
+        """Find the channels of which nothing may be leased now, and when the first of them opens."""
         now_s = self._clock.monotonic()
         shut = [
             name
@@ -221,7 +221,8 @@ class Sender:
             the leases, and how many there could have been.
         """
         room = self._measure_rooms(reading.monotonic_s)
-        limit, per_channel = self._limits.in_flight - len(self._tasks), self._limits.per_channel
+        limit = self._limits.in_flight - len(self._tasks)
+        per_channel = max(self._limits.per_channel, *room.values(), 0)
         if limit <= 0:
             # Nothing more may be in flight, except one send on each channel that has none.
             limit, per_channel = self._limits.in_flight, 1
@@ -244,20 +245,22 @@ class Sender:
     async def _lease_ahead(self, known: Known | None) -> None:
         """Lease for the channels that have all their places taken what they send next."""
         reading = ClockReading.take(self._clock)
+        now_s = reading.monotonic_s
         most = {
-            name: number
-            for name in self._active
-            if self._busy[name] and (number := self._count_wanted_ahead(name, reading.monotonic_s))
+            name: self._count_wanted_ahead(name, now_s) if self._busy[name] else 0 for name in self._active
         }
-        if not most or self._dispatcher is None:
-            return
         limit = min(sum(most.values()), LEASE_LIMIT)
+        if not limit or self._dispatcher is None:
+            return
+        if known is not None:
+            # Nothing is leased ahead that nobody knows.
+            known = replace(known, strays_before=None)
         leases = await self._ledger.lease(
             self._node,
             reading.at,
             duration=AHEAD_FOR,
             limit=limit,
-            per_channel=0,
+            per_channel=limit,
             most=most,
             lost=LostLeases.LEFT_OUT,
             known=known,
@@ -270,7 +273,7 @@ class Sender:
         self._go_on()
 
     async def _start_lost(self, dispatcher: Dispatcher, known: Known | None) -> None:
-        """Lease deliveries whose last lease was lost, one for each channel or else one alone, and start them."""
+        """Lease and start deliveries whose last lease was lost: one for each channel, or else one alone."""
         reading = ClockReading.take(self._clock)
         now_s = reading.monotonic_s
         suspects = [held.lease.delivery for held in self._leases.values() if held.lease.delivery.lost_leases]
@@ -431,7 +434,7 @@ class Sender:
     # -- give back
 
     def _let_go_of_outdated(self, channel: str, milestones: Iterable[str]) -> None:
-        """Give back what was leased before the notifier returned a state for the same milestone or channel."""
+        """Give back what was leased before the notifier returned a state for its milestone or channel."""
         names = set(milestones)
         taken = (
             self._ahead.take_channel(channel)
@@ -477,7 +480,7 @@ class Sender:
 
     async def _begin(self) -> None:
         """Have the ledger begin what is next in the queues, and start it where there is a place."""
-        while asked := self._ahead.list_to_begin(self._limits.per_channel, LEASE_LIMIT):
+        while asked := self._ahead.list_to_begin(self._limits.begun, LEASE_LIMIT):
             reading = ClockReading.take(self._clock)
             leases = [entry.lease for entry in asked]
             refused = await self._ledger.begin(leases, reading.at, duration=LEASE_FOR)
@@ -500,7 +503,7 @@ class Sender:
     def _may_begin(self) -> bool:
         """Tell whether deliveries wait of which the ledger is to be asked whether they may begin."""
         is_waiting = self._dispatcher is not None and not self._is_one_alone()
-        return is_waiting and bool(self._ahead.list_to_begin(self._limits.per_channel, 1))
+        return is_waiting and bool(self._ahead.list_to_begin(self._limits.begun, 1))
 
     async def _work(self) -> None:
         """Settle and begin in groups, until everything is settled and nothing more may begin."""
@@ -523,8 +526,8 @@ class Sender:
                     await self._begin()
                 if self._wants_turn(settled):
                     self._on_finished()
-        except LedgerError:
-            # The loop finds the same, and tries again later.
+        except Exception:
+            # The loop settles next. It meets the same error, and handles it.
             self._is_ledger_failing = True
             self._on_finished()
         finally:
@@ -555,7 +558,7 @@ class Sender:
             await self._release()
 
     async def drain(self, limit_s: float) -> int:
-        """Give back what is leased ahead, wait at most ``limit_s`` seconds for sends in flight, and settle them.
+        """Give back what is leased ahead, and wait at most ``limit_s`` seconds for sends in flight.
 
         A send that is cut off is settled as unknown, so that it is sent again soon under the same id. All
         notifiers are closed.
@@ -590,7 +593,7 @@ class Sender:
         except LedgerError as error:
             self._log.error(Event.LEDGER_FAILED, reason=str(error))
 
-    # -- breakers
+    # -- circuit breakers and notices
 
     def _is_own_failure(self, outcome: Outcome, began_s: float) -> bool:
         """Return whether this node may have failed, and not the receiver."""

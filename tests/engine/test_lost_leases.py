@@ -381,7 +381,7 @@ async def run_node(scene: Scene, culprit: str, node: str) -> bool:
     sender.use(dispatcher.notifiers)
     for _ in range(MAX_TURNS):
         await sender.start(dispatcher)
-        while sender.count and not deadly.ended.is_set():
+        while (sender.count or sender.leased_ahead) and not deadly.ended.is_set():
             await turn_of_the_loop()
         if deadly.ended.is_set():
             # What a process that has ended was doing is never settled.

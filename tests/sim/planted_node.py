@@ -90,6 +90,14 @@ class HidesFiles(LiveDaemon):
         await super()._run_audit()
 
 
+class KeepsWhatIsAhead(LiveDaemon):
+    """When it ends, what it has leased ahead waits until the leases end."""
+
+    def __init__(self, deps: Dependencies) -> None:
+        super().__init__(deps)
+        self._sender._ahead.take_all = list  # type: ignore[method-assign]
+
+
 class LeavesTasks(LiveDaemon):
     """Each look leaves something behind."""
 
