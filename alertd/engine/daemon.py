@@ -107,6 +107,7 @@ class Daemon:
             on_finished=self._timer.wake,
             has_stalled=self._monitor.has_stalled_since,
             observer=deps.observer,
+            limits=deps.limits,
         )
         self._audit = SelfAudit(deps)
         self._pages = PageCheck(deps, lambda: self._timer.want(Chore.AUDIT, Chore.PAGES))
@@ -450,6 +451,7 @@ class Daemon:
             leads=self._lease.held,
             is_well=self._is_well(),
             in_flight=self._sender.in_flight,
+            leased_ahead=self._sender.leased_ahead,
             paused=self._sender.paused,
             audit=self._audit.last,
             differences=self._status.differences,

@@ -10,6 +10,7 @@ from typing import Protocol
 from alertd.core.config import Config, Definitions
 from alertd.core.message.links import Links
 from alertd.core.planning.audit import Audit, AuditFinding
+from alertd.engine.backpressure import LIMITS, SenderLimits
 from alertd.engine.files import FileWorker, InlineWorker
 from alertd.engine.leader import LEAD_FOR
 from alertd.engine.observer import Observer
@@ -93,6 +94,7 @@ class Dependencies:
             is in use.
         is_synchronised: returns whether the machine's time is synchronised; None: nobody knows.
         observer: is told what happens, and counts it.
+        limits: how much is sent and leased at once.
         file: the ledger's file; None: the ledger is in memory or on a server.
         beat: tells the dead man's switch how an audit ended; returns why that failed, or "".
     """
@@ -117,5 +119,6 @@ class Dependencies:
     file_problems: Callable[[], Sequence[str]] = tuple
     is_synchronised: Callable[[], bool | None] = lambda: None
     observer: Observer = field(default_factory=Observer)
+    limits: SenderLimits = LIMITS
     file: LedgerFile | None = None
     beat: Callable[[Config, Audit], Awaitable[str]] | None = None

@@ -14,13 +14,14 @@ from datetime import datetime, timedelta
 
 from alertd.core.config import Config, Definitions
 from alertd.core.ledger.records import Known
+from alertd.engine.backpressure import find_rates
 from alertd.engine.binding import Binder
 from alertd.engine.delivery import Dispatcher
 from alertd.engine.deps import Companion, Dependencies
 from alertd.engine.files import HANGS_AFTER_S, DefinitionFiles
 from alertd.engine.known import make_known
 from alertd.engine.planner import Planner
-from alertd.engine.sender import Sender, find_rates
+from alertd.engine.sender import Sender
 from alertd.engine.status import StatusReporter
 from alertd.errors import LedgerError
 from alertd.system.telemetry import Event

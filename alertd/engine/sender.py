@@ -4,9 +4,10 @@ The way of a delivery is read from top to bottom: :meth:`Sender.start` leases, `
 :meth:`alertd.engine.delivery.Dispatcher.deliver`, and :meth:`Sender.settle` writes down how it ended.
 
 - The number of sends in flight is bounded, in all and for each channel.
-- Outcomes are settled in groups: one commit settles everything that ended while the last one ran.
-- An outcome that cannot be written now is kept and written later. Of an outcome whose content the ledger
-  refuses, only whether the message was sent is written.
+- A channel that sends much has deliveries that are leased ahead (:mod:`alertd.engine.ahead`). When a send
+  ends, the next one starts at once. If places are few, the delivery that has been due the longest is next.
+- Outcomes are settled in groups (:mod:`alertd.engine.settling`): at the latest :data:`SETTLE_WITHIN_S` after
+  the first of them. What ends while a group is written goes with the next.
 - A timeout that expires while this node stalls says nothing about the receiver. The delivery is tried
   again, and the timeout does not count as a failure of the channel.
 - A delivery whose lease ended without a settlement may have ended the process. After the first such lease,
@@ -19,114 +20,29 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from types import MappingProxyType
-from typing import Protocol
 
 from alertd.core.config import Config
-from alertd.core.ledger.backpressure import Backpressure, Breaker, BreakerChange, Rate, Throttle
-from alertd.core.ledger.outcome import Outcome, Retry
-from alertd.core.ledger.records import Delivery, DeliveryState, Known, Lease
+from alertd.core.ledger.backpressure import BreakerChange, Rate
+from alertd.core.ledger.outcome import Outcome, Retry, Sent
+from alertd.core.ledger.records import CHANNEL, DeliveryState, Known, Lease
 from alertd.core.message.reasons import describe_reason
-from alertd.core.reason import DeliveryFailed, PlainReason, Reason
-from alertd.engine.delivery import ClockReading, Dispatcher, retry_plainly
+from alertd.core.reason import Reason
+from alertd.engine.ahead import LeasedAhead
+from alertd.engine.backpressure import LIMITS, NO_RATES, ChannelBackpressure, SenderLimits
+from alertd.engine.delivery import ClockReading, Dispatcher
 from alertd.engine.notices import report_breaker
-from alertd.engine.observer import Observer, log_lost_lease, log_settlement
-from alertd.errors import LedgerError, LedgerRefused, is_about_content
-from alertd.ports import (
-    LEASE_FOR,
-    Changes,
-    ChangeWriter,
-    Clock,
-    DeliveryQueue,
-    LostLeases,
-    Notifier,
-    Settlement,
-)
+from alertd.engine.observer import Observer, log_lost_lease
+from alertd.engine.settling import SETTLE_LIMIT, SenderLedger, Settler
+from alertd.errors import LedgerError
+from alertd.ports import AHEAD_FOR, LEASE_FOR, Clock, LostLeases, Notifier, Settlement
 from alertd.system.telemetry import Event, Log
 
-
-class ChannelBackpressure:
-    """The backpressure of each channel: rate limits and circuit breakers of this node, in memory.
-
-    They are not in the ledger: a node that starts finds out for itself, with one message as its probe.
-
-    Args:
-        limit: how many sends may be in flight on one channel.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._channels: dict[str, Backpressure] = {}
-
-    def use(self, rates: Mapping[str, Rate | None]) -> None:
-        """Serve these channels from now on. A channel that was served before keeps its state."""
-        self._channels = {channel: self._kept(channel, rate) for channel, rate in rates.items()}
-
-    def room(self, channel: str, busy: int, now_s: float) -> int:
-        """Return how many more sends may start on a channel."""
-        state = self._channels.get(channel, _UNLIMITED)
-        return state.count_free(now_s, busy, self._limit)
-
-    def take(self, channel: str, count: int, now_s: float) -> None:
-        """Record that so many sends have started."""
-        if channel in self._channels:
-            self._channels[channel] = self._channels[channel].record_sends(count, now_s)
-
-    def record(self, channel: str, outcome: Outcome, now_s: float) -> BreakerChange:
-        """Record an outcome. Returns whether it opened or closed the channel's breaker."""
-        state = self._channels.get(channel)
-        if state is None:
-            return BreakerChange.NONE
-        breaker, change = state.breaker.record_outcome(outcome, now_s, self._limit)
-        self._channels[channel] = Backpressure(breaker=breaker, throttle=state.throttle)
-        return change
-
-    def check_holds(self, now_s: float) -> tuple[str, ...]:
-        """Open the breakers of the channels that have asked alertd to wait for too long. Returns them."""
-        opened = []
-        for channel, state in self._channels.items():
-            breaker, change = state.breaker.check_hold(now_s)
-            if change is not BreakerChange.NONE:
-                self._channels[channel] = replace(state, breaker=breaker)
-                opened.append(channel)
-        return tuple(opened)
-
-    def paused(self) -> tuple[str, ...]:
-        """List the channels whose receiver does not answer."""
-        return tuple(sorted(channel for channel, state in self._channels.items() if state.breaker.is_open))
-
-    def find_shut(self, busy: Mapping[str, int], now_s: float) -> tuple[frozenset[str], timedelta | None]:
-        """Find the channels that nothing may be sent to now, and how long until the first of them opens.
-
-        A channel that is only full, since as many as allowed are in flight, opens when one of them finishes.
-        """
-        names = [name for name in self._channels if self.room(name, busy.get(name, 0), now_s) <= 0]
-        waits = [
-            wait for name in names if (wait := self._channels[name].find_next_opening(now_s) - now_s) > 0
-        ]
-        return frozenset(names), timedelta(seconds=min(waits)) if waits else None
-
-    def _kept(self, channel: str, rate: Rate | None) -> Backpressure:
-        old = self._channels.get(channel)
-        if old is None:
-            return Backpressure(breaker=Breaker(), throttle=Throttle(rate=rate) if rate else None)
-        if rate is None or old.throttle is None or old.throttle.rate != rate:
-            return Backpressure(breaker=old.breaker, throttle=Throttle(rate=rate) if rate else None)
-        return old
-
-
-_UNLIMITED = Backpressure()
-
-
-MAX_IN_FLIGHT = 64
-"""Sends in flight over all channels. A channel with nothing in flight may always start one more, so that
-channels that hang delay no other channel."""
-
-PER_CHANNEL = 8
-"""Sends in flight on one channel, so that a channel that hangs takes up only its own places."""
+MAX_IN_FLIGHT = LIMITS.in_flight
+PER_CHANNEL = LIMITS.per_channel
 
 MAX_ROUNDS = 32
 """Rounds of leasing and settling, before the daemon sees to other work."""
@@ -134,8 +50,8 @@ MAX_ROUNDS = 32
 LEASE_LIMIT = 200
 """Deliveries that are leased in one transaction."""
 
-SETTLE_LIMIT = 200
-"""Deliveries that are settled in one transaction."""
+SETTLE_WITHIN_S = 0.015
+"""Seconds after which the first outcome of a group is settled."""
 
 ALONE_FOR_S = 5.0
 """Seconds for which nothing else is started beside a delivery that is sent alone. A message that ends the
@@ -145,27 +61,22 @@ WAIT_ALONE_S = 60.0
 """Seconds that a delivery waits to be sent alone. Then it is sent beside others, since channels that hang
 must not delay it for long."""
 
+LOST_AGAIN_S = 1.0
+"""Seconds after which lost leases are looked for again, while other sends are in flight."""
+
 CANCEL_LIMIT_S = 2.0
 """Seconds that a cancelled send has to end."""
 
 CLOSE_LIMIT_S = 5.0
 """Seconds that a notifier has to close."""
 
-NO_RATES: Mapping[str, Rate | None] = MappingProxyType({})
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _InFlight:
+    """A send in flight. ``leased``: the clocks when its latest lease was asked for."""
 
-class SenderLedger(DeliveryQueue, ChangeWriter, Protocol):
-    """The roles of the ledger that a sender needs: it writes notices besides."""
-
-
-def find_rates(config: Config, notifiers: Mapping[str, Notifier]) -> dict[str, Rate | None]:
-    """Find each channel's rate limit: the one in the configuration, else the one of the notifier's type."""
-    return {
-        f"{receiver.name}/{spec.name}": spec.rate
-        or getattr(notifiers.get(f"{receiver.name}/{spec.name}"), "rate", None)
-        for receiver in config.receivers.values()
-        for spec in receiver.notifiers
-    }
+    lease: Lease
+    leased: ClockReading
 
 
 class Sender:
@@ -173,7 +84,7 @@ class Sender:
 
     Args:
         node: the name of this node in its leases.
-        on_finished: called when a send has ended and there is something to settle.
+        on_finished: called when there may be something to lease or to wait for, since sends have ended.
         has_stalled: returns whether this node has stalled since an instant of the monotonic clock (s).
         observer: is told how each attempt was settled.
     """
@@ -188,6 +99,7 @@ class Sender:
         on_finished: Callable[[], None],
         has_stalled: Callable[[float], bool] = lambda _since_s: False,
         observer: Observer | None = None,
+        limits: SenderLimits = LIMITS,
     ) -> None:
         self._ledger = ledger
         self._clock = clock
@@ -196,16 +108,26 @@ class Sender:
         self._on_finished = on_finished
         self._has_stalled = has_stalled
         self._observer = observer or Observer()
-        self._tasks: dict[asyncio.Task[None], Lease] = {}
-        self._leases: dict[str, Lease] = {}
-        self._finished: list[Settlement] = []
-        self._notices: list[Delivery] = []
+        self._limits = limits
+        self._tasks: dict[asyncio.Task[None], str] = {}
+        self._leases: dict[str, _InFlight] = {}
+        self._busy: Counter[str] = Counter()
+        self._ahead = LeasedAhead(clock)
+        self._given_back: list[Lease] = []
+        self._full: set[str] = set()
+        self._settler = Settler(ledger, log, self._observer)
+        self._settling = asyncio.Lock()
+        self._worker: asyncio.Task[None] | None = None
+        self._has_changed = asyncio.Event()
+        self._group_ends_s = 0.0
+        self._is_ledger_failing = False
+        self._dispatcher: Dispatcher | None = None
         self._active: Mapping[str, Notifier] = {}
         self._retired: list[Mapping[str, Notifier]] = []
-        self._backpressure = ChannelBackpressure(PER_CHANNEL)
+        self._backpressure = ChannelBackpressure(limits)
         self._last_reasons: dict[str, Reason | None] = {}
-        self._idle_s = clock.monotonic()
-        self._alone_until_s = self._idle_s
+        self._idle_s = self._alone_until_s = clock.monotonic()
+        self._look_for_lost_s = self._idle_s
 
     @property
     def count(self) -> int:
@@ -215,12 +137,22 @@ class Sender:
     @property
     def unsettled(self) -> int:
         """How many deliveries are being sent, or have been sent and are not settled."""
-        return len(self._finished) + len(self._tasks)
+        return len(self._settler.finished) + len(self._tasks)
 
     @property
     def in_flight(self) -> Mapping[str, int]:
         """How many sends are in flight, by channel. Channels with none are left out."""
-        return self._count_busy()
+        return +self._busy
+
+    @property
+    def leased_ahead(self) -> Mapping[str, int]:
+        """How many deliveries are leased ahead, by channel. Channels with none are left out."""
+        return self._ahead.count_all()
+
+    @property
+    def tasks(self) -> Sequence[asyncio.Task[None]]:
+        """The sends in flight, and the task that settles and begins in groups."""
+        return [*self._tasks, *([self._worker] if self._worker is not None else [])]
 
     @property
     def paused(self) -> tuple[str, ...]:
@@ -228,26 +160,36 @@ class Sender:
         return self._backpressure.paused()
 
     def use(self, notifiers: Mapping[str, Notifier], rates: Mapping[str, Rate | None] = NO_RATES) -> None:
-        """Send by these notifiers from now on.
+        """Send by these notifiers from now on. What was leased ahead for the previous ones is given back.
 
         The previous ones are closed when nothing is in flight, so that a reload cancels no send.
         """
+        self._dispatcher = None
+        self._give_back(self._ahead.take_all())
         self._retired.append(self._active)
         self._active = notifiers
         self._backpressure.use({channel: rates.get(channel) for channel in notifiers})
+        self._full &= notifiers.keys()
         kept = self._last_reasons.items()
         self._last_reasons = {channel: reason for channel, reason in kept if channel in notifiers}
 
     def find_shut(self) -> tuple[frozenset[str], timedelta | None]:
-        """Find the channels that nothing may be sent to now, and how long until the first of them opens."""
-        return self._backpressure.find_shut(self._count_busy(), self._clock.monotonic())
+        """Find the channels of which nothing may be leased now, and when the first of them opens."""
+        now_s = self._clock.monotonic()
+        shut = [
+            name
+            for name in self._backpressure.list_channels()
+            if self._measure_room(name, now_s) <= 0 and not self._count_wanted_ahead(name, now_s)
+        ]
+        return frozenset(shut), self._backpressure.find_next_opening(shut, now_s)
+
+    # -- lease
 
     async def start(self, dispatcher: Dispatcher, known: Known | None = None) -> None:
-        """Lease what is ready and start to send it, up to the limits.
+        """Lease what is ready and start to send it, up to the limits. Then lease ahead.
 
-        A send that finishes meanwhile is settled before another takes its place. Otherwise, with a receiver
-        that answers faster than the ledger leases, a crash would repeat everything sent since this call. The
-        method returns after :data:`MAX_ROUNDS`, so that a long backlog does not hold up other work.
+        Sends that have finished are settled before more is leased. The method returns after
+        :data:`MAX_ROUNDS`, so that a long backlog does not hold up other work.
 
         Args:
             known: what this node knows. Deliveries that it does not know are left alone until they are
@@ -256,6 +198,7 @@ class Sender:
         Raises:
             LedgerError: the ledger cannot be used; nothing is lost.
         """
+        self._dispatcher = dispatcher
         self._check_holds(dispatcher.config)
         if not self._tasks:
             self._idle_s = self._clock.monotonic()
@@ -264,42 +207,81 @@ class Sender:
             if self._is_one_alone():
                 return
             leased = ClockReading.take(self._clock)
-            leases = await self._lease(leased, known)
-            if not leases:
-                break
+            leases, limit = await self._lease(leased, known)
             self._start_all(dispatcher, leases, leased)
-        leased = ClockReading.take(self._clock)
-        self._start_all(dispatcher, await self._lease_lost(leased, known), leased)
+            if len(leases) < limit:
+                break
+        await self._lease_ahead(known)
+        await self._start_lost(dispatcher, known)
 
-    def _start_all(self, dispatcher: Dispatcher, leases: Sequence[Lease], leased: ClockReading) -> None:
-        for channel, number in Counter(lease.delivery.channel for lease in leases).items():
-            self._backpressure.take(channel, number, leased.monotonic_s)
-        for lease in leases:
-            self._start(dispatcher, lease, leased)
+    async def _lease(self, reading: ClockReading, known: Known | None) -> tuple[Sequence[Lease], int]:
+        """Lease what may start now, up to the limits over all and for each channel.
 
-    def _is_one_alone(self) -> bool:
-        """Tell whether a delivery was started alone just now, so that nothing may be started beside it."""
-        has_alone = any(lease.delivery.lost_leases > 1 for lease in self._tasks.values())
-        return has_alone and self._clock.monotonic() < self._alone_until_s
+        Returns:
+            the leases, and how many there could have been.
+        """
+        room = self._measure_rooms(reading.monotonic_s)
+        limit = self._limits.in_flight - len(self._tasks)
+        per_channel = max(self._limits.per_channel, *room.values(), 0)
+        if limit <= 0:
+            # Nothing more may be in flight, except one send on each channel that has none.
+            limit, per_channel = self._limits.in_flight, 1
+            room = {name: 0 if self._busy[name] else number for name, number in room.items()}
+        limit = min(limit, LEASE_LIMIT)
+        leases = await self._ledger.lease(
+            self._node,
+            reading.at,
+            duration=LEASE_FOR,
+            limit=limit,
+            per_channel=per_channel,
+            most=room,
+            held=self._list_doubtful(),
+            lost=LostLeases.LEFT_OUT,
+            known=known,
+        )
+        self._note_full(leases, limit, {name: min(number, per_channel) for name, number in room.items()})
+        return leases, limit
 
-    def _measure_room(self, busy: Counter[str], now_s: float) -> dict[str, int]:
-        """Return how many more sends may start on each channel."""
-        return {
-            name: self._backpressure.room(name, busy[name], now_s)
-            for name in self._active.keys() | busy.keys()
+    async def _lease_ahead(self, known: Known | None) -> None:
+        """Lease for the channels that have all their places taken what they send next."""
+        reading = ClockReading.take(self._clock)
+        now_s = reading.monotonic_s
+        most = {
+            name: self._count_wanted_ahead(name, now_s) if self._busy[name] else 0 for name in self._active
         }
+        limit = min(sum(most.values()), LEASE_LIMIT)
+        if not limit or self._dispatcher is None:
+            return
+        if known is not None:
+            # Nothing is leased ahead that nobody knows.
+            known = replace(known, strays_before=None)
+        leases = await self._ledger.lease(
+            self._node,
+            reading.at,
+            duration=AHEAD_FOR,
+            limit=limit,
+            per_channel=limit,
+            most=most,
+            lost=LostLeases.LEFT_OUT,
+            known=known,
+            ahead=True,
+        )
+        self._note_full(leases, limit, most)
+        for lease in leases:
+            if not self._renew(lease, reading):
+                self._ahead.add(lease, reading)
+        self._go_on()
 
-    def _list_held(self) -> frozenset[str]:
-        """List the deliveries that are being sent, or are not settled yet."""
-        return frozenset((*self._leases, *(ended.lease.delivery.id for ended in self._finished)))
-
-    async def _lease_lost(self, reading: ClockReading, known: Known | None) -> Sequence[Lease]:
-        """Lease deliveries whose last lease was lost: one for each channel, or else one alone."""
-        busy, now_s = self._count_busy(), reading.monotonic_s
-        suspects = [lease.delivery for lease in self._tasks.values() if lease.delivery.lost_leases]
+    async def _start_lost(self, dispatcher: Dispatcher, known: Known | None) -> None:
+        """Lease and start deliveries whose last lease was lost: one for each channel, or else one alone."""
+        reading = ClockReading.take(self._clock)
+        now_s = reading.monotonic_s
+        suspects = [held.lease.delivery for held in self._leases.values() if held.lease.delivery.lost_leases]
         if any(delivery.lost_leases > 1 for delivery in suspects):
-            return ()
-        room = self._measure_room(busy, now_s) | {delivery.channel: 0 for delivery in suspects}
+            return
+        if self._tasks and now_s < self._look_for_lost_s:
+            return
+        room = self._measure_rooms(now_s) | {delivery.channel: 0 for delivery in suspects}
         may_be_alone = not self._tasks or now_s - self._idle_s >= WAIT_ALONE_S
         leases = await self._ledger.lease(
             self._node,
@@ -312,159 +294,283 @@ class Sender:
             lost=LostLeases.ALONE if may_be_alone else LostLeases.FEW,
             known=known,
         )
+        if not leases and not suspects:
+            self._look_for_lost_s = now_s + LOST_AGAIN_S
         if any(lease.delivery.lost_leases > 1 for lease in leases):
             self._alone_until_s = self._clock.monotonic() + ALONE_FOR_S
-        return leases
+        self._start_all(dispatcher, leases, reading)
 
-    async def _lease(self, reading: ClockReading, known: Known | None) -> Sequence[Lease]:
-        """Lease deliveries up to the limits over all and for each channel."""
-        busy = self._count_busy()
-        room = self._measure_room(busy, reading.monotonic_s)
-        limit, per_channel = MAX_IN_FLIGHT - len(self._tasks), PER_CHANNEL
-        if limit <= 0:
-            # Nothing more may be in flight, except one send on each channel that has none.
-            limit, per_channel = MAX_IN_FLIGHT, 1
-            room = {name: 0 if busy[name] else number for name, number in room.items()}
-        return await self._ledger.lease(
-            self._node,
-            reading.at,
-            duration=LEASE_FOR,
-            limit=min(limit, LEASE_LIMIT),
-            per_channel=per_channel,
-            most=room,
-            held=self._list_held(),
-            lost=LostLeases.LEFT_OUT,
-            known=known,
-        )
+    def _measure_room(self, channel: str, now_s: float) -> int:
+        """Return how many more sends may start on a channel, besides what waits for a place already."""
+        return self._backpressure.room(channel, self._busy[channel], now_s) - self._ahead.count(channel)
 
-    def _count_busy(self) -> Counter[str]:
-        return Counter(lease.delivery.channel for lease in self._tasks.values())
+    def _measure_rooms(self, now_s: float) -> dict[str, int]:
+        return {
+            name: max(0, self._measure_room(name, now_s))
+            for name in self._active.keys() | (+self._busy).keys()
+        }
+
+    def _count_wanted_ahead(self, channel: str, now_s: float) -> int:
+        """Return how many deliveries to lease ahead for a channel; 0 while half of them are there."""
+        ahead, waiting = self._backpressure.count_ahead(channel, now_s), self._ahead.count(channel)
+        if waiting > ahead // 2 or self._measure_room(channel, now_s) > 0:
+            return 0
+        return ahead - waiting
+
+    def _note_full(self, leases: Sequence[Lease], limit: int, most: Mapping[str, int]) -> None:
+        """Note for which channels as much was leased as was asked for, so that more may be ready."""
+        if len(leases) >= limit:
+            self._full.update(self._active)
+            return
+        numbers = Counter(lease.delivery.channel for lease in leases)
+        for name, number in most.items():
+            if number and numbers[name] >= number:
+                self._full.add(name)
+            elif number:
+                self._full.discard(name)
+
+    def _list_held(self) -> frozenset[str]:
+        """List the deliveries that are being sent, or are not settled yet."""
+        return frozenset((*self._leases, *(lease.delivery.id for lease in self._settler.list_unsettled())))
+
+    def _list_doubtful(self) -> frozenset[str]:
+        """List those of them whose leases may have run out, since this node stalled or its clock was set."""
+        return self._list_held()
+
+    # -- start
+
+    def _start_all(self, dispatcher: Dispatcher, leases: Sequence[Lease], leased: ClockReading) -> None:
+        for lease in leases:
+            if not self._renew(lease, leased):
+                self._start(dispatcher, lease, leased)
+
+    def _renew(self, lease: Lease, leased: ClockReading) -> bool:
+        """Hold a delivery by a new lease. Returns whether it is being sent, or has been and is not settled.
+
+        A lease can run out early when the wall clock is stepped or the machine sleeps. Then such a delivery
+        gets the new lease and is not sent twice.
+        """
+        name = lease.delivery.id
+        is_finished, is_sending = self._settler.renew(lease), name in self._leases
+        if is_sending:
+            self._leases[name] = _InFlight(lease=lease, leased=leased)
+        return is_finished or is_sending
 
     def _start(self, dispatcher: Dispatcher, lease: Lease, leased: ClockReading) -> None:
-        # A lease can run out early when the wall clock is stepped or the machine sleeps. A delivery that is
-        # being sent, or has been sent and is not settled yet, gets the new lease and is not sent twice.
-        name = lease.delivery.id
-        finished = [place for place, done in enumerate(self._finished) if done.lease.delivery.id == name]
-        for place in finished:
-            self._finished[place] = replace(self._finished[place], lease=lease)
-        is_sending = name in self._leases
-        if is_sending:
-            self._leases[name] = lease
-        if finished or is_sending:
-            return
-        self._leases[name] = lease
-        if lease.delivery.lost_leases:
+        delivery = lease.delivery
+        self._backpressure.take(delivery.channel, 1, leased.monotonic_s)
+        self._leases[delivery.id] = _InFlight(lease=lease, leased=leased)
+        self._busy[delivery.channel] += 1
+        if delivery.lost_leases:
             log_lost_lease(self._log, lease)
             self._observer.lost(lease)
         task = asyncio.create_task(self._send(dispatcher, lease, leased))
-        self._tasks[task] = lease
+        self._tasks[task] = delivery.id
         task.add_done_callback(self._forget)
 
     async def _send(self, dispatcher: Dispatcher, lease: Lease, leased: ClockReading) -> None:
         began_s = self._clock.monotonic()
         settlement = await dispatcher.deliver(lease, leased)
-        self._finished.append(replace(settlement, lease=self._leases[lease.delivery.id]))
+        delivery = lease.delivery
+        self._settler.finished.append(replace(settlement, lease=self._leases[delivery.id].lease))
+        self._backpressure.finish(delivery.channel, self._clock.monotonic())
         if settlement.outcome is not None and not self._is_own_failure(settlement.outcome, began_s):
             self._update_breaker(dispatcher.config, settlement, settlement.outcome)
+        if settlement.remember:
+            self._let_go_of_outdated(delivery.channel, settlement.remember.keys())
 
     def _forget(self, task: asyncio.Task[None]) -> None:
-        lease = self._tasks.pop(task)
-        del self._leases[lease.delivery.id]
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._log.error(Event.NOTIFIER_FAILED, channel=lease.delivery.channel, exc_info=error)
-        self._on_finished()
+        held = self._leases.pop(self._tasks.pop(task))
+        channel = held.lease.delivery.channel
+        self._busy[channel] -= 1
+        if task.cancelled():
+            return
+        if (error := task.exception()) is not None:
+            self._log.error(Event.NOTIFIER_FAILED, channel=channel, exc_info=error)
+        self._start_next(channel)
+        if not self._tasks:
+            self._on_finished()
+        self._go_on()
+
+    def _start_next(self, ended: str | None = None) -> None:
+        """Start what has begun and waits for a place: the longest due first.
+
+        Args:
+            ended: the channel on which a send has just ended; None: any channel may have a place.
+        """
+        dispatcher = self._dispatcher
+        if dispatcher is None or self._is_one_alone():
+            return
+        if ended is None:
+            for channel in self._ahead.list_channels():
+                if not self._busy[channel]:
+                    self._start_waiting(dispatcher, channel)
+        elif not self._busy[ended]:
+            self._start_waiting(dispatcher, ended)
+        else:
+            self._ahead.list_channel(ended)
+        while (
+            len(self._tasks) < self._limits.in_flight and (channel := self._ahead.pop_channel()) is not None
+        ):
+            if self._start_waiting(dispatcher, channel):
+                self._ahead.list_channel(channel)
+
+    def _start_waiting(self, dispatcher: Dispatcher, channel: str) -> bool:
+        """Start the next delivery of a channel that has begun, if there is one and it has a place."""
+        if self._backpressure.room(channel, self._busy[channel], self._clock.monotonic()) <= 0:
+            return False
+        entry = self._ahead.pop(channel)
+        if entry is None or entry.begun is None:
+            return False
+        self._start(dispatcher, entry.lease, entry.begun)
+        return True
+
+    def _is_one_alone(self) -> bool:
+        """Tell whether a delivery was started alone just now, so that nothing may be started beside it."""
+        if self._clock.monotonic() >= self._alone_until_s:
+            return False
+        return any(held.lease.delivery.lost_leases > 1 for held in self._leases.values())
+
+    # -- give back
+
+    def _let_go_of_outdated(self, channel: str, milestones: Iterable[str]) -> None:
+        """Give back what was leased before the notifier returned a state for its milestone or channel."""
+        names = set(milestones)
+        taken = (
+            self._ahead.take_channel(channel)
+            if CHANNEL in names
+            else self._ahead.take_milestones(channel, names)
+        )
+        self._give_back(taken)
+
+    def _give_back(self, leases: Sequence[Lease]) -> None:
+        self._given_back += leases
+        self._full.update(lease.delivery.channel for lease in leases)
+
+    async def _release(self) -> None:
+        """Give back what is let go. What cannot be given back now is kept until its lease has ended."""
+        while self._given_back:
+            batch = self._given_back[:SETTLE_LIMIT]
+            await self._ledger.release(batch)
+            del self._given_back[: len(batch)]
+
+    # -- settle and begin, in groups
 
     async def settle(self) -> None:
-        """Write down how sends ended, and close notifiers that are no longer used.
+        """Write down how sends ended, give back what is let go, and start what has begun and has a place.
+
+        Notifiers that are no longer used are closed when nothing is in flight.
 
         Raises:
             LedgerError: the ledger cannot be written; the outcomes are kept.
         """
-        if self._notices:
-            # Notices are written first and on their own, so that they are not lost with a settlement that the
-            # ledger refuses because another node has the delivery.
-            await self._write_notices()
-        limit = SETTLE_LIMIT
-        while self._finished:
-            batch = self._finished[:limit]
-            try:
-                stale = await self._ledger.settle(batch)
-            except Exception as error:
-                if not is_about_content(error):
-                    raise
-                # A settlement cannot be written, such as one whose reason is no valid text. Find it, and put
-                # a plain one in its place, so that it does not hold up the others.
-                limit = 1
-                if len(batch) == 1:
-                    self._replace_unwritable(error)
-                continue
-            del self._finished[: len(batch)]
-            for settlement in batch:
-                fenced = settlement.lease.delivery.id in stale
-                log_settlement(self._log, settlement, fenced=fenced)
-                self._observer.settled(settlement, fenced=fenced)
+        async with self._settling:
+            await self._write()
+            await self._begin()
         while self._retired and not self._tasks:
             await self._close(self._retired.pop())
 
-    async def _write_notices(self) -> None:
-        """Write the notices that wait. One that the ledger refuses is logged and holds up no other."""
-        limit = len(self._notices)
-        while self._notices:
-            batch = tuple(self._notices[:limit])
-            try:
-                await self._ledger.apply(Changes(deliveries=batch))
-            except Exception as error:
-                if not is_about_content(error):
-                    raise
-                limit = 1
-                if len(batch) > 1:
+    async def _write(self) -> list[Settlement]:
+        """Settle what has ended, and give back what is let go. Returns what was settled."""
+        settled = await self._settler.settle()
+        self._give_back(self._ahead.take_old())
+        await self._release()
+        self._is_ledger_failing = False
+        return settled
+
+    async def _begin(self) -> None:
+        """Have the ledger begin what is next in the queues, and start it where there is a place."""
+        while asked := self._ahead.list_to_begin(self._limits.begun, LEASE_LIMIT):
+            reading = ClockReading.take(self._clock)
+            leases = [entry.lease for entry in asked]
+            refused = await self._ledger.begin(leases, reading.at, duration=LEASE_FOR)
+            self._give_back(self._ahead.begin(asked, refused, reading))
+            self._start_next()
+            if not refused:
+                break
+
+    def _go_on(self) -> None:
+        """See that what has ended is settled soon, and that what waits begins now."""
+        if self._is_ledger_failing:
+            return
+        if self._worker is None:
+            if self._settler.finished or self._may_begin():
+                self._group_ends_s = asyncio.get_running_loop().time() + SETTLE_WITHIN_S
+                self._worker = asyncio.create_task(self._work())
+        elif len(self._settler.finished) >= SETTLE_LIMIT or self._may_begin():
+            self._has_changed.set()
+
+    def _may_begin(self) -> bool:
+        """Tell whether deliveries wait of which the ledger is to be asked whether they may begin."""
+        is_waiting = self._dispatcher is not None and not self._is_one_alone()
+        return is_waiting and bool(self._ahead.list_to_begin(self._limits.begun, 1))
+
+    async def _work(self) -> None:
+        """Settle and begin in groups, until everything is settled and nothing more may begin."""
+        loop = asyncio.get_running_loop()
+        try:
+            while self._settler.finished or self._may_begin():
+                self._has_changed.clear()
+                left_s = self._group_ends_s - loop.time()
+                if left_s > 0 and len(self._settler.finished) < SETTLE_LIMIT:
+                    if not self._may_begin():
+                        with suppress(TimeoutError):
+                            await asyncio.wait_for(self._has_changed.wait(), left_s)
+                        continue
+                    async with self._settling:
+                        await self._begin()
                     continue
-                self._log.error(Event.NOTIFIER_FAILED, channel=batch[0].channel, exc_info=error)
-            del self._notices[: len(batch)]
+                self._group_ends_s = loop.time() + SETTLE_WITHIN_S
+                async with self._settling:
+                    settled = await self._write()
+                    await self._begin()
+                if self._wants_turn(settled):
+                    self._on_finished()
+        except Exception:
+            # The loop settles next. It meets the same error, and handles it.
+            self._is_ledger_failing = True
+            self._on_finished()
+        finally:
+            self._worker = None
 
-    def _replace_unwritable(self, error: Exception) -> None:
-        """Replace the first settlement, which cannot be written, by one without anything from outside.
-
-        A message that was sent stays sent, and any other is tried again later. If the ledger refuses this as
-        well, the settlement is dropped: the lease runs out and counts as lost. Any other error the second
-        time is raised.
-        """
-        settlement = self._finished[0]
-        lease, attempt = settlement.lease, settlement.attempt
-        self._log.error(Event.NOTIFIER_FAILED, channel=lease.delivery.channel, exc_info=error)
-        reason = (
-            PlainReason.UNRECORDED
-            if isinstance(error, LedgerRefused)
-            else DeliveryFailed(error=type(error).__name__)
+    def _wants_turn(self, settled: Sequence[Settlement]) -> bool:
+        """Tell whether the loop should look: there may be something to lease, or to wait for."""
+        if any(
+            ended.state is not DeliveryState.SENT or ended.follow_up or ended.lease.delivery.lost_leases
+            for ended in settled
+        ):
+            return True
+        now_s = self._clock.monotonic()
+        return any(
+            self._measure_room(name, now_s) > 0 or self._count_wanted_ahead(name, now_s)
+            for name in self._full
         )
-        if settlement.reason == reason:
-            if not isinstance(error, LedgerRefused):
-                raise error
-            del self._finished[0]
-        elif settlement.state is DeliveryState.SENT:
-            plain = attempt and replace(attempt, reason=reason)
-            sent = replace(settlement, reason=reason, attempt=plain)
-            self._finished[0] = replace(sent, remember={}, follow_up=())
-        else:
-            self._finished[0] = retry_plainly(lease, settlement.at, reason)
 
     async def wait_finished(self) -> None:
         """Wait until nothing is in flight and everything is settled."""
-        while self._tasks or self._finished:
+        while self._tasks or self._settler.finished or len(self._ahead):
             if self._tasks:
                 await asyncio.wait(list(self._tasks))
             await self.settle()
+            if not self._tasks:
+                self._give_back(self._ahead.take_all())
+        async with self._settling:
+            await self._release()
 
     async def drain(self, limit_s: float) -> int:
-        """Wait at most ``limit_s`` seconds for sends in flight, settle them, and close all notifiers.
+        """Give back what is leased ahead, and wait at most ``limit_s`` seconds for sends in flight.
 
-        A send that is cut off is settled as unknown, so that it is sent again soon under the same id.
+        A send that is cut off is settled as unknown, so that it is sent again soon under the same id. All
+        notifiers are closed.
 
         Returns:
             how many could not be settled. They are sent again when their leases end.
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + limit_s
+        self._dispatcher = None
+        self._give_back(self._ahead.take_all())
+        await self._try_to_settle()
         while self._tasks and loop.time() < until:
             left = until - loop.time()
             await asyncio.wait(list(self._tasks), timeout=left, return_when=asyncio.FIRST_COMPLETED)
@@ -474,6 +580,8 @@ class Sender:
         if self._tasks:
             await asyncio.wait(list(self._tasks), timeout=CANCEL_LIMIT_S)
         await self._try_to_settle()
+        if self._worker is not None:
+            self._worker.cancel()
         self.use({})
         while self._retired:
             await self._close(self._retired.pop())
@@ -485,6 +593,8 @@ class Sender:
         except LedgerError as error:
             self._log.error(Event.LEDGER_FAILED, reason=str(error))
 
+    # -- circuit breakers and notices
+
     def _is_own_failure(self, outcome: Outcome, began_s: float) -> bool:
         """Return whether this node may have failed, and not the receiver."""
         no_answer = isinstance(outcome, Retry) and outcome.after is None
@@ -493,7 +603,11 @@ class Sender:
     def _update_breaker(self, config: Config, settlement: Settlement, outcome: Outcome) -> None:
         """Update the channel's breaker, and tell the operator when that pauses or resumes the channel."""
         channel, reason = settlement.lease.delivery.channel, settlement.reason
-        change = self._backpressure.record(channel, outcome, self._clock.monotonic())
+        now_s = self._clock.monotonic()
+        change = self._backpressure.record(channel, outcome, now_s)
+        if not isinstance(outcome, Sent) and not self._backpressure.count_ahead(channel, now_s):
+            # The channel pauses, so another node or a later moment may serve what waits for it.
+            self._give_back(self._ahead.take_channel(channel))
         self._last_reasons[channel] = reason
         self._report_change(config, channel, change, reason, settlement.at)
 
@@ -513,7 +627,7 @@ class Sender:
                 self._log.warning(Event.CHANNEL_PAUSED, channel=channel, reason=describe_reason(reason))
             case BreakerChange.CLOSED:
                 self._log.info(Event.CHANNEL_RESUMED, channel=channel)
-        self._notices += report_breaker(config, channel, change, reason, at)
+        self._settler.notices += report_breaker(config, channel, change, reason, at)
 
     async def _close(self, notifiers: Mapping[str, Notifier]) -> None:
         """Close notifiers. One that raises or does not end keeps no other from being closed."""

@@ -31,6 +31,7 @@ class DaemonStatus:
         leads: this node reconciles.
         is_well: its audits are sound and recent. While they are not, systemd's watchdog is not fed.
         in_flight: how many sends are under way, by channel.
+        leased_ahead: how many deliveries are leased ahead, by channel.
         paused: channels whose receiver does not answer.
         audit: the last audit; None before the first.
         differences: in what the live nodes differ.
@@ -46,6 +47,7 @@ class DaemonStatus:
     leads: bool
     is_well: bool
     in_flight: Mapping[str, int] = field(default_factory=dict)
+    leased_ahead: Mapping[str, int] = field(default_factory=dict)
     paused: tuple[str, ...] = ()
     audit: Audit | None = None
     differences: tuple[Difference, ...] = ()

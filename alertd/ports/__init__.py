@@ -19,7 +19,7 @@ role of the ledger:
 
 from __future__ import annotations
 
-from alertd.ports.deliveries import LEASE_FOR, DeliveryQueue, LostLeases, Settlement
+from alertd.ports.deliveries import AHEAD_FOR, LEASE_FOR, DeliveryQueue, LostLeases, Settlement
 from alertd.ports.ledger import Ledger
 from alertd.ports.nodes import KEEP_REPORTS, LeadershipLedger, NodeReader, NodeRegistry, NodeReport
 from alertd.ports.notifier import Clock, Notifier
@@ -47,6 +47,7 @@ from alertd.ports.upkeep import (
 )
 
 __all__ = [
+    "AHEAD_FOR",
     "KEEP_REPORTS",
     "KEPT_REPEATS",
     "LEASE_FOR",

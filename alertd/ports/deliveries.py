@@ -74,6 +74,7 @@ class DeliveryQueue(Protocol):
         held: Collection[str] = (),
         lost: LostLeases = LostLeases.INCLUDED,
         known: Known | None = None,
+        ahead: bool = False,
     ) -> Sequence[Lease]:
         """Lease ready deliveries with ``next_at <= now`` that have no live lease, the oldest first.
 
@@ -85,6 +86,9 @@ class DeliveryQueue(Protocol):
         attempt with an unknown outcome and raises ``lost_leases`` by one. A settlement with an attempt makes
         ``lost_leases`` 0.
 
+        A lease that was taken ``ahead`` and has not begun is never lost: its delivery cannot have ended the
+        process. When it has run out or was released, its delivery is leased again as if nothing had happened.
+
         Args:
             limit: the maximum number of leases.
             per_channel: the maximum number of leases for one channel.
@@ -94,6 +98,29 @@ class DeliveryQueue(Protocol):
             lost: what is done with deliveries whose last lease was lost. ``limit`` and ``per_channel`` do not
                 count for ``FEW`` and ``ALONE``, and a channel whose maximum is 0 is still left out.
             known: only deliveries on channels that the node knows, and strays; None: all.
+            ahead: the caller does not begin to send yet. It calls :meth:`begin` before it does, or
+                :meth:`release`.
+        """
+
+    async def begin(self, leases: Sequence[Lease], now: datetime, *, duration: timedelta) -> frozenset[str]:
+        """Record that the caller is about to send what it has leased, and renew the leases.
+
+        From now on these leases are as if they had been taken now and not ahead: they are live for
+        ``duration`` and can be lost. A lease that has begun already begins again.
+
+        A lease does not begin if the delivery is final, or was leased again or released since. It does not
+        begin either if the milestone of a reminder in it has another status or other windows than the lease
+        has, or is withdrawn. Such a lease must be decided about again, so the caller releases it.
+
+        Returns:
+            the ids of the deliveries that the caller must *not* send.
+        """
+
+    async def release(self, leases: Sequence[Lease]) -> None:
+        """Give back leases on deliveries that the caller has not begun to send, so that any node leases them.
+
+        The deliveries are as they were before the leases, which are not lost. A lease that is not the
+        delivery's latest lease, or whose delivery is final, is left alone. A lease may be released twice.
         """
 
     async def settle(self, settlements: Sequence[Settlement]) -> frozenset[str]:
@@ -127,3 +154,6 @@ class DeliveryQueue(Protocol):
 
 LEASE_FOR = timedelta(minutes=5)
 """How long a delivery is taken for; longer than any notifier's total deadline."""
+
+AHEAD_FOR = timedelta(seconds=10)
+"""How long a delivery is taken for that is leased ahead. After a crash other nodes wait no longer for it."""

@@ -18,6 +18,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    false,
     func,
     or_,
     select,
@@ -260,11 +261,13 @@ def find_lost(
 
 
 def _select_lost(shared: bool, apart: bool) -> Select[Any]:
-    lost = _delivery.c.lost_leases + case((_delivery.c.lease_until.is_not(None), 1), else_=0)
+    has_begun = _delivery.c.lease_until.is_not(None) & _delivery.c.ahead.is_(false())
+    lost = _delivery.c.lost_leases + case((has_begun, 1), else_=0)
     its = _delivery.c.id, _delivery.c.receiver, _delivery.c.channel, _delivery.c.next_at, lost.label("lost")
     return (
         select(*its)
-        .where(schema.IS_READY, schema.HAS_LEASED, _can_be_leased(_delivery))
+        .where(schema.IS_READY, schema.HAS_LEASED, or_(_delivery.c.lost_leases > _NONE, has_begun))
+        .where(_can_be_leased(_delivery))
         .where(_delivery.c.next_at <= _NOW, is_sound(_delivery.c.next_at))
         .where(is_outside(shared, "delivery", _delivery.c.id) if apart else true())
         .order_by(_delivery.c.next_at, _delivery.c.id)
@@ -304,8 +307,9 @@ def is_free(delivery: FromClause) -> ColumnElement[bool]:
 
 
 def is_fresh(delivery: FromClause) -> ColumnElement[bool]:
-    """Return the condition that a delivery has no lease, and that its last lease was not lost."""
-    return and_(delivery.c.lease_until.is_(None), delivery.c.lost_leases == _NONE)
+    """Return the condition that a delivery has no lease at ``:at``, and that its last lease was not lost."""
+    has_ended = delivery.c.ahead.is_(true()) & is_free(delivery)
+    return and_(or_(delivery.c.lease_until.is_(None), has_ended), delivery.c.lost_leases == _NONE)
 
 
 def select_channels() -> CTE:

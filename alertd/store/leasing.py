@@ -36,6 +36,7 @@ class Taker:
         at: ``now`` by the ledger's clock, in microseconds since 1970. Leases end by that clock.
         held: ids of deliveries that the node is sending or has not settled yet.
         known: what the node knows; None: everything.
+        ahead: whether the node does not begin to send yet.
     """
 
     owner: str
@@ -44,6 +45,7 @@ class Taker:
     duration: timedelta
     held: Collection[str]
     known: Known | None
+    ahead: bool
 
     @property
     def until(self) -> datetime:
@@ -69,13 +71,14 @@ def lease(
     held: Collection[str] = (),
     lost: LostLeases = LostLeases.INCLUDED,
     known: Known | None = None,
+    ahead: bool = False,
 ) -> list[Lease]:
     """Lease ready deliveries, as :meth:`alertd.ports.DeliveryQueue.lease` describes.
 
     Args:
         at: ``now`` by the ledger's clock, in microseconds since 1970. Leases end by that clock.
     """
-    taker = Taker(owner=owner, now=now, at=at, duration=duration, held=held, known=known)
+    taker = Taker(owner=owner, now=now, at=at, duration=duration, held=held, known=known, ahead=ahead)
     search = Search(
         now=rows.to_micros(now),
         at=at,
@@ -103,9 +106,16 @@ def _take(connection: Connection, taker: Taker, found: Sequence[Row[Any]]) -> li
     if not taken:
         return []
     carried |= _count_time_apart(connection, carried, now)
-    leased = {"ids": pack_texts(connection, carried), "owner": taker.owner, "until": rows.to_micros(until)}
+    leased = {
+        "ids": pack_texts(connection, carried),
+        "owner": taker.owner,
+        "until": rows.to_micros(until),
+        "ahead": taker.ahead,
+    }
     run(connection, _update_leased, leased)
-    lost = sorted(row.id for row in taken if row.lease_until is not None and row.id not in taker.held)
+    lost = sorted(
+        row.id for row in taken if row.lease_until is not None and not row.ahead and row.id not in taker.held
+    )
     if lost:
         run(connection, _update_lost, {"ids": pack_texts(connection, lost)})
         carried |= {name: (rules.count_lost_lease(carried[name][0]), carried[name][1]) for name in lost}
@@ -144,7 +154,11 @@ def _list_milestones(delivery: Delivery, members: Sequence[ScheduledReminder]) -
 
 
 def _update_leased(shared: bool) -> Update:
-    taken = {"lease_owner": bindparam("owner"), "lease_until": bindparam("until")}
+    taken = {
+        "lease_owner": bindparam("owner"),
+        "lease_until": bindparam("until"),
+        "ahead": bindparam("ahead"),
+    }
     statement = update(_delivery).where(is_among(shared, _delivery.c.id, "ids"))
     return statement.values(**taken, fence=_delivery.c.fence + text("1"))
 

@@ -12,6 +12,7 @@ from alertd.core.ledger.records import (
     Delivery,
     DeliveryState,
     HistoryEntry,
+    Record,
     ReminderState,
     ScheduledReminder,
 )
@@ -138,6 +139,15 @@ def update_owed(old: ScheduledReminder, new: ScheduledReminder) -> ScheduledRemi
             ReminderState.BOUND | ReminderState.SUPERSEDED | ReminderState.SUPPRESSED | ReminderState.EXPIRED
         ):
             return old
+
+
+def has_changed(leased: Record, current: Record) -> bool:
+    """Tell whether a record has changed since a lease in what decides whether a reminder is sent."""
+    return (leased.status, leased.changed_at, leased.withdrawn) != (
+        current.status,
+        current.changed_at,
+        current.withdrawn,
+    )
 
 
 def count_lost_lease(delivery: Delivery) -> Delivery:

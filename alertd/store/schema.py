@@ -32,7 +32,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Dialect
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0009")
 """Every revision of the schema, the oldest first.
 
 With this list, alertd finds out whether a database is up to date without an import of Alembic. A test
@@ -149,6 +149,8 @@ delivery = Table(
     # the delivery is leased again.
     Column("lost_leases", Integer, nullable=False, server_default=text("0")),
     _maybe_instant("tried_from"),
+    # The last lease was taken ahead and has not begun, so it cannot be lost.
+    Column("ahead", Flag, nullable=False, server_default=false()),
 )
 IS_READY = delivery.c.state == text("'ready'")
 _leased = IS_READY & delivery.c.lease_until.is_not(None)

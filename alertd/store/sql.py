@@ -21,6 +21,7 @@ from alertd.core.planning.audit import Waiting
 from alertd.ports import Changes, LostLeases
 from alertd.store import (
     acting,
+    beginning,
     leading,
     leasing,
     pruning,
@@ -116,6 +117,7 @@ class SqlLedger:
     read_windows = _reads(reading.read_windows)
     bind = _writes(queue.bind)
     settle = _writes(queue.settle)
+    release = _writes(beginning.release)
 
     # ActionLedger
     act = _writes(acting.act, announce=True)
@@ -166,6 +168,7 @@ class SqlLedger:
         held: Collection[str] = (),
         lost: LostLeases = LostLeases.INCLUDED,
         known: Known | None = None,
+        ahead: bool = False,
     ) -> Sequence[Lease]:
         def work(connection: Connection) -> Sequence[Lease]:
             return leasing.lease(
@@ -180,7 +183,15 @@ class SqlLedger:
                 held=held,
                 lost=lost,
                 known=known,
+                ahead=ahead,
             )
+
+        return await self.write(work)
+
+    async def begin(self, leases: Sequence[Lease], now: datetime, *, duration: timedelta) -> frozenset[str]:
+        def work(connection: Connection) -> frozenset[str]:
+            until = self._read_time(connection, now) + rows.count_micros(duration)
+            return beginning.begin(connection, leases, until)
 
         return await self.write(work)
 

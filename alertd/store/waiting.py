@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, func, or_, select, text, true
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, false, func, or_, select, text, true
 
 from alertd.core.ledger.records import Known
 from alertd.core.planning.audit import MAX_LOST_SHOWN, Stray, Waiting, join_strays
@@ -239,7 +239,7 @@ def _find_stray_work(connection: Connection, now: datetime, known: Known) -> tup
 
 def _count_lost(connection: Connection, at: int) -> dict[str, int]:
     """Return the ready deliveries whose last lease was lost, each with the number of leases that it lost."""
-    ended = case((_delivery.c.lease_until <= at, 1), else_=0)
+    ended = case(((_delivery.c.lease_until <= at) & _delivery.c.ahead.is_(false()), 1), else_=0)
     lost = (_delivery.c.lost_leases + ended).label("lost")
     statement = (
         select(_delivery.c.id, lost)

@@ -381,14 +381,14 @@ async def run_node(scene: Scene, culprit: str, node: str) -> bool:
     sender.use(dispatcher.notifiers)
     for _ in range(MAX_TURNS):
         await sender.start(dispatcher)
-        while sender.count and not deadly.ended.is_set():
+        while (sender.count or sender.leased_ahead) and not deadly.ended.is_set():
             await turn_of_the_loop()
         if deadly.ended.is_set():
             # What a process that has ended was doing is never settled.
-            others = asyncio.all_tasks() - {asyncio.current_task()}
-            for task in others:
-                task.cancel()
-            await asyncio.gather(*others, return_exceptions=True)
+            while others := asyncio.all_tasks() - {asyncio.current_task()}:
+                for task in others:
+                    task.cancel()
+                await asyncio.gather(*others, return_exceptions=True)
             return True
         await sender.settle()
         next_at = await scene.ledger.find_next_wake(scene.now)

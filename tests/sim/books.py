@@ -26,6 +26,8 @@ MOST = {
     "tasks": MOST_IN_FLIGHT + CHANNEL_COUNT + 10,
     "in flight": MOST_IN_FLIGHT + CHANNEL_COUNT,
     "leases": MOST_IN_FLIGHT + CHANNEL_COUNT,
+    "leased ahead": 50 * CHANNEL_COUNT,
+    "given back": 50 * CHANNEL_COUNT,
     "unsettled": 4 * MOST_IN_FLIGHT,
     "notices": 2 * CHANNEL_COUNT,
     "notifiers": 3,
@@ -80,6 +82,8 @@ def stale_lease_never_settles(run: Run, oracle: Oracle) -> Iterator[Violation]:
 def one_lease_at_a_time(run: Run, oracle: Oracle) -> Iterator[Violation]:
     """While one node's lease is live, no other node gets one: the ledger goes by its own clock."""
     ended = {(one.delivery, one.fence): one.seq for one in run.facts.settlings if one.accepted}
+    for given_back in run.facts.releasings:
+        ended.setdefault((given_back.delivery, given_back.fence), given_back.seq)
     last: dict[str, Leasing] = {}
     for leasing in run.facts.leasings:
         before = last.get(leasing.delivery)

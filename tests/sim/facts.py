@@ -51,7 +51,11 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leasing:
-    """A delivery was taken; ``now`` and ``until`` are by the ledger's own clock."""
+    """A delivery was taken; ``now`` and ``until`` are by the ledger's own clock.
+
+    Attributes:
+        ahead: it was taken ahead.
+    """
 
     seq: int
     at: datetime
@@ -62,6 +66,42 @@ class Leasing:
     fence: int
     now: datetime
     until: datetime
+    ahead: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """A node that was told to stop has ended.
+
+    Attributes:
+        kept: the deliveries that it had leased ahead, had not begun, and did not give back.
+    """
+
+    node: str
+    at: datetime
+    kept: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beginning:
+    """The ledger has recorded that a delivery that was leased ahead is about to be sent."""
+
+    seq: int
+    at: datetime
+    looked: datetime
+    node: str
+    life: int
+    delivery: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Releasing:
+    """A lease was given back."""
+
+    seq: int
+    delivery: str
+    fence: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -70,6 +110,7 @@ class Sending:
 
     Attributes:
         leasing: the lease that it was started on.
+        beginning: when that lease began, if it was taken ahead; None: it began when it was taken.
         accepted_at: when the receiver had it; None: it never had.
         answer: ``sent``, ``retry``, ``unknown``, ``rejected``, ``raised``; "" when none came: the node
             died, or the send was cut off.
@@ -86,6 +127,7 @@ class Sending:
     kind: str
     keys: tuple[str, ...]
     leasing: Leasing | None
+    beginning: Beginning | None = None
     accepted_at: datetime | None = None
     accepted_seq: int = 0
     answer: str = ""
@@ -216,6 +258,9 @@ class Facts:
     adoptions: dict[str, list[Adoption]] = field(default_factory=dict)
     verdicts: list[Verdict] = field(default_factory=list)
     leasings: list[Leasing] = field(default_factory=list)
+    beginnings: list[Beginning] = field(default_factory=list)
+    releasings: list[Releasing] = field(default_factory=list)
+    stops: list[Stop] = field(default_factory=list)
     sendings: list[Sending] = field(default_factory=list)
     settlings: list[Settling] = field(default_factory=list)
     sayings: dict[str, list[Saying]] = field(default_factory=dict)
@@ -239,6 +284,14 @@ class Facts:
     poison: tuple[str, str] | None = None
     most: dict[str, int] = field(default_factory=dict)
     largest_step_s: float = 0.0
+
+    @property
+    def begun(self) -> list[tuple[str, datetime]]:
+        """The deliveries that a node was about to send, with the times, once for each lease."""
+        found = {(one.delivery, one.fence): one.at for one in self.leasings if not one.ahead}
+        for beginning in self.beginnings:
+            found.setdefault((beginning.delivery, beginning.fence), beginning.at)
+        return sorted(((name, at) for (name, _), at in found.items()), key=lambda pair: (pair[1], pair[0]))
 
     @property
     def receipts(self) -> list[Sending]:

@@ -15,6 +15,8 @@ from tests.sim.world import Run
 TICK = timedelta(microseconds=5)
 
 LEASE = timedelta(seconds=LEASE_S)
+SOON = timedelta(seconds=3)
+"""How long a call of the ledger takes at the most, and a tenth of a second."""
 
 
 def copies(run: Run, oracle: Oracle) -> Iterator[Violation]:
@@ -83,6 +85,36 @@ def final_once_confirmed(run: Run, oracle: Oracle) -> Iterator[Violation]:
                 reminder and oracle.is_acked(late, windows, max(sending.at, sending.looked))
             ):
                 yield _late(sending, row, "started more than a lease after it was stopped")
+
+
+def acted_on_is_let_go(run: Run, oracle: Oracle) -> Iterator[Violation]:
+    """What is leased ahead begins only if nobody has stopped it since the lease, and nothing that was leased
+    ahead is sent before it has begun. It is sent at once when it has begun, unless the ledger was slow."""
+    for sending in run.facts.sendings:
+        leasing, beginning = sending.leasing, sending.beginning
+        if leasing is None or not leasing.ahead:
+            continue
+        words = (sending.delivery,)
+        if beginning is None or beginning.fence < leasing.fence:
+            yield Violation("acted_on_is_let_go", f"{sending.delivery} was sent and had not begun", words)
+            continue
+        if not run.profile.is_ambiguous and not run.profile.nodes > 1 and sending.at - beginning.at > SOON:
+            yield Violation("acted_on_is_let_go", f"{sending.delivery} waited after it had begun", words)
+        for row in _rows(sending, run):
+            if row.cause == "done":
+                continue
+            status = oracle.standing(row.milestone, beginning.seq)
+            is_reminder = row.cause in REMINDERS
+            windows = oracle.windows(row.milestone, beginning.seq)
+            is_acked = is_reminder and oracle.is_acked(
+                status, windows, min(leasing.looked, beginning.looked, sending.looked)
+            )
+            if status.closed or is_acked or (is_reminder and row.window not in windows):
+                yield Violation(
+                    "acted_on_is_let_go",
+                    f"{row.milestone} {row.offset} in {sending.delivery}: begun after it was stopped",
+                    (sending.delivery, f"{row.milestone} "),
+                )
 
 
 def _seq_before(oracle: Oracle, milestone: str, sending: Sending) -> int:

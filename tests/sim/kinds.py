@@ -66,7 +66,7 @@ def harms_nobody_else(run: Run, oracle: Oracle) -> Iterator[Violation]:
     if run.facts.poison is None:
         return
     milestone, channel = run.facts.poison
-    taken = Counter(one.delivery for one in run.facts.leasings if one.at < run.facts.heals)
+    taken = Counter(name for name, at in run.facts.begun if at < run.facts.heals)
     for name, number in taken.items():
         if number > MOST_LEASES:
             yield Violation("harms_nobody_else", f"{name} was taken {number} times", (name,))
@@ -168,8 +168,8 @@ def _of_crash_loops(run: Run) -> Iterator[tuple[str, list[Look]]]:
     if run.facts.poison is None:
         return
     taken: dict[str, list[datetime]] = defaultdict(list)
-    for one in run.facts.leasings:
-        taken[one.delivery].append(one.at)
+    for begun_name, at in run.facts.begun:
+        taken[begun_name].append(at)
     ended = {one.delivery: one.at for one in run.facts.settlings if one.accepted and one.state != "ready"}
     for name, begun in taken.items():
         if len(begun) < 2:

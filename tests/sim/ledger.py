@@ -64,6 +64,10 @@ class SimLedger(MemoryLedger):
         with self._by_the_callers_clock(), self._hiding_unreadable():
             return await super().lease(*args, **kwargs)
 
+    async def begin(self, *args: Any, **kwargs: Any) -> Any:
+        with self._by_the_callers_clock(), self._hiding_unreadable():
+            return await super().begin(*args, **kwargs)
+
     async def find_next_wake(self, *args: Any, **kwargs: Any) -> datetime | None:
         with self._by_the_callers_clock(), self._hiding_unreadable():
             return await super().find_next_wake(*args, **kwargs)

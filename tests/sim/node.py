@@ -72,7 +72,7 @@ class LiveDaemon(Daemon):
         self._timer.want(*map(Chore, chores))
 
     def tasks(self) -> list[asyncio.Task[None]]:
-        return [*self._sender._tasks, *self._turns.tasks]
+        return [*self._sender.tasks, *self._turns.tasks]
 
     @property
     def leads(self) -> bool:
@@ -85,8 +85,10 @@ class LiveDaemon(Daemon):
         return {
             "in flight": sender.count,
             "leases": len(sender._leases),
-            "unsettled": len(sender._finished),
-            "notices": len(sender._notices),
+            "leased ahead": len(sender._ahead),
+            "given back": len(sender._given_back),
+            "unsettled": len(sender._settler.finished),
+            "notices": len(sender._settler.notices),
             "notifiers": len(sender._retired),
             "backpressure": len(sender._backpressure._channels),
         }
@@ -241,6 +243,7 @@ class Node:
                 self.observer.surprise(self, error)
                 await asyncio.sleep(START_AGAIN_S)
             else:
+                self.observer.stopped(self)
                 self.observer.died(self)
                 self.daemon = self._main = None
                 return
@@ -256,6 +259,7 @@ class Node:
             build=self._build,
             node=f"{self.name}:{life}",
             beat=self._beat,
+            limits=self.world.profile.limits,
             systemd=cast(Systemd, self.manager),
             is_gone=lambda other: other.startswith(f"{self.name}:") and other != f"{self.name}:{life}",
         )

@@ -15,16 +15,19 @@ from alertd.ports import Settlement as PortSettlement
 from tests.sim.expected import windows_of
 from tests.sim.facts import (
     Adoption,
+    Beginning,
     Change,
     Facts,
     Granted,
     Leasing,
     Outage,
     Reconciled,
+    Releasing,
     Row,
     Saying,
     Sending,
     Settling,
+    Stop,
     Verdict,
 )
 from tests.sim.spec import LEADS
@@ -52,6 +55,7 @@ class Observer:
         self._looked: dict[str, datetime] = {}
         self._fences: dict[str, int] = {}
         self._taken: dict[tuple[str, str], Leasing] = {}
+        self._begun_at: dict[tuple[str, str], Beginning] = {}
         self._open: dict[tuple[str, str], Sending] = {}
         self._owed: dict[str, ScheduledReminder] = {}
         self._deliveries: dict[str, DeliveryState] = {}
@@ -76,7 +80,7 @@ class Observer:
         """Just before a transaction: which instant the node goes by."""
         if name == "find_due":
             self._looked[node.name] = args[0]
-        if name == "lease":
+        if name in {"lease", "begin"}:
             self._looked[node.name] = args[1]
 
     def done(self, node: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
@@ -91,7 +95,14 @@ class Observer:
                     self._bound(node, args[0].verdicts)
                     self._acted_owed(args[0].following)
             case "lease":
-                self._leased(node, result)
+                self._leased(node, result, ahead=kwargs.get("ahead", False))
+            case "begin":
+                self._begun(node, args[0], result)
+            case "release":
+                for lease in args[0]:
+                    given_back = Releasing(seq=self.next(), delivery=lease.delivery.id, fence=lease.fence)
+                    self.facts.releasings.append(given_back)
+                    node.say("gave back", lease.delivery.id)
             case "settle":
                 self._settled(node, args[0], result)
             case "act":
@@ -155,7 +166,7 @@ class Observer:
             what = f"{row.milestone} {row.receiver} {row.offset} {row.window}" if row else one.key
             node.say("decided", f"{what} {one.state.value} {describe_reason(one.reason)}".rstrip())
 
-    def _leased(self, node: Node, leases: list[Lease]) -> None:
+    def _leased(self, node: Node, leases: list[Lease], *, ahead: bool) -> None:
         for lease in leases:
             name = lease.delivery.id
             off = self._world.ledger.off
@@ -170,10 +181,32 @@ class Observer:
                 fence=lease.fence,
                 now=self._looked[node.name] - off,
                 until=lease.until - off,
+                ahead=ahead,
             )
             self.facts.leasings.append(leasing)
             self._taken[node.name, name] = leasing
-            node.say("leased", f"{name} fence {lease.fence}")
+            node.say("leased", f"{name} fence {lease.fence}{' ahead' if ahead else ''}")
+        if ahead and leases:
+            self._world.interrupt(node, sorted({owed.milestone for one in leases for owed in one.owed}))
+
+    def _begun(self, node: Node, leases: list[Lease], refused: frozenset[str]) -> None:
+        for lease in leases:
+            name = lease.delivery.id
+            if name in refused:
+                node.say("refused to begin", name)
+                continue
+            beginning = Beginning(
+                seq=self.next(),
+                at=self._world.now(),
+                looked=self._looked[node.name],
+                node=node.name,
+                life=node.life,
+                delivery=name,
+                fence=lease.fence,
+            )
+            self.facts.beginnings.append(beginning)
+            self._begun_at[node.name, name] = beginning
+            node.say("begun", f"{name} fence {lease.fence}")
 
     def _settled(self, node: Node, settlements: list[PortSettlement], refused: frozenset[str]) -> None:
         for one in settlements:
@@ -273,6 +306,7 @@ class Observer:
             kind=message.kind.value,
             keys=keys,
             leasing=self._taken.get((node.name, message.id)),
+            beginning=self._begun_at.get((node.name, message.id)),
         )
         self.facts.sendings.append(sending)
         self._open[node.name, message.id] = sending
@@ -319,6 +353,16 @@ class Observer:
             self.facts.outages.append(Outage(begins=self._down_since, ends=self._world.now()))
             self._down_since = None
         self._up.add(node.name)
+
+    def stopped(self, node: Node) -> None:
+        """The daemon has drained and ended."""
+        ledger: Any = self._world.ledger
+        kept = tuple(
+            name
+            for name, hold in sorted(ledger._holds.items())
+            if hold.owner == f"{node.name}:{node.life}" and hold.ahead
+        )
+        self.facts.stops.append(Stop(node=node.name, at=self._world.now(), kept=kept))
 
     def died(self, node: Node) -> None:
         self.facts.deaths.add((node.name, node.life))

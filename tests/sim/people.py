@@ -40,17 +40,17 @@ class Person:
         self.files: Files = world.files
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def speak(self) -> None:
-        """Say something about some milestone, soon."""
-        task = asyncio.get_running_loop().create_task(self._speak())
+    def speak(self, milestone: str = "") -> None:
+        """Say something about a milestone, or about any of them, soon."""
+        task = asyncio.get_running_loop().create_task(self._speak(milestone))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _speak(self) -> None:
+    async def _speak(self, milestone: str) -> None:
         world, luck = self._world, self._world.random
         if not world.files.specs:
             return
-        name = luck.choice(world.files.specs).id
+        name = milestone or luck.choice(world.files.specs).id
         kinds = (
             [ActionKind.ACK] * 3
             + [ActionKind.SNOOZE] * 3

@@ -51,6 +51,8 @@ PLANTED: Mapping[str, Planted] = {
     "forget an outcome": _ledger("calm", "copies", of_ledger.ForgetsOutcomes),
     "drop what is deferred": _ledger("muted", "no_loss", of_ledger.DropsDeferrals),
     "ignore what people say": _ledger("moving", "final_once_confirmed", of_ledger.IgnoresPeople),
+    "begin whatever was said": _ledger("ahead", "acted_on_is_let_go", of_ledger.BeginsAnything),
+    "keep what is leased ahead": _daemon("ahead", "stopped_gives_back", of_node.KeepsWhatIsAhead),
     "tell nobody of a move": _ledger("moving", "moved", of_ledger.TellsNoMoves),
     "keep reminders of the old date": _ledger("moving", "moved", of_ledger.KeepsOldWindows),
     "send all that was missed": _ledger(

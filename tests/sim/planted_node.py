@@ -96,6 +96,14 @@ class HidesFiles(LiveDaemon):
         self._chores.audit = audit_without_files  # type: ignore[method-assign]
 
 
+class KeepsWhatIsAhead(LiveDaemon):
+    """When it ends, what it has leased ahead waits until the leases end."""
+
+    def __init__(self, deps: Dependencies) -> None:
+        super().__init__(deps)
+        self._sender._ahead.take_all = list  # type: ignore[method-assign]
+
+
 class LeavesTasks(LiveDaemon):
     """Each look leaves something behind."""
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from alertd.engine.backpressure import LIMITS, SenderLimits
 from tests.sim.spec import Rules
+
+FEW_PLACES = SenderLimits(per_channel=1, per_fast_channel=2, begun=1, ahead_at_least=12)
+"""What is due beside another is leased ahead, however little a node sends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +38,9 @@ class Profile:
             records that have it; where there are several, never the first.
         poison: whether one milestone's messages to one channel end the process of whoever sends them.
         watched: whether the nodes audit themselves every minute, and are looked at as often.
+        limits: how much a node sends and leases at once.
+        interruptions: how likely, each time that a node has leased ahead, somebody acts on what it has leased
+            or the node is told to stop.
         share: how many seeds every test run plays of it; more are spread alike.
     """
 
@@ -66,6 +73,8 @@ class Profile:
     deafness: int = 0
     restarts: int = 0
     watched: bool = False
+    limits: SenderLimits = LIMITS
+    interruptions: float = 0.0
     share: int = 10
     rules: Rules = Rules()
 
@@ -150,6 +159,35 @@ PROFILES: dict[str, Profile] = {
             send=0.1,
             silences=3,
             rules=Rules(rate="6/min"),
+            share=3,
+        ),
+        Profile(
+            name="ahead",
+            days=8,
+            calm_days=4,
+            milestones=40,
+            edits=6,
+            outages=2,
+            limits=FEW_PLACES,
+            interruptions=0.6,
+            share=4,
+        ),
+        Profile(
+            name="ahead-faulty",
+            nodes=2,
+            days=12,
+            calm_days=4,
+            milestones=16,
+            store=0.02,
+            crash=0.003,
+            stall=0.002,
+            send=0.2,
+            edits=6,
+            people=4,
+            kills=2,
+            steps=2,
+            limits=FEW_PLACES,
+            interruptions=0.3,
             share=3,
         ),
         Profile(

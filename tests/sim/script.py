@@ -14,6 +14,7 @@ from tests.sim.profile import Profile
 from tests.sim.spec import CHANNELS, DESK, OPS, Files, Spec
 
 if TYPE_CHECKING:
+    from tests.sim.node import Node
     from tests.sim.world import SimWorld
 
 ZONES = ("Asia/Baghdad", "Asia/Baghdad", "Europe/Berlin", "America/New_York")
@@ -97,6 +98,16 @@ class Script:
             world.at(self._moment(), self._deafen)
         if profile.restarts:
             self._restart_again_and_again(profile.restarts)
+
+    def interrupt(self, node: Node, milestones: list[str]) -> None:
+        """Do something to what a node has just leased ahead, within the time for which it waits."""
+        world, luck = self._world, self._luck
+        if luck.random() < 0.3:
+            world.later(luck.uniform(0.0, 0.1), node.ask_to_stop)
+            world.later(luck.uniform(30.0, 300.0), node.switch_on)
+        else:
+            name = luck.choice(milestones)
+            world.later(luck.uniform(0.0, 0.2), lambda: self._person.speak(name))
 
     def _moment(self) -> datetime:
         """Any time at all, or just before or after a reminder is due, or right in the middle of it."""

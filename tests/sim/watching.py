@@ -87,6 +87,18 @@ def hundred_restarts_send_nothing(run: Run, oracle: Oracle) -> Iterator[Violatio
         yield Violation("hundred_restarts_send_nothing", f"only {lives} restarts")
 
 
+def stopped_gives_back(run: Run, oracle: Oracle) -> Iterator[Violation]:
+    """A node that is told to stop, and can use the ledger, gives back what it has leased ahead and not begun:
+    when it has ended, nobody waits for its leases."""
+    if run.profile.store or run.profile.dead_ledgers or run.profile.full_ledgers:
+        return
+    for stop in run.facts.stops:
+        for name in stop.kept:
+            yield Violation(
+                "stopped_gives_back", f"{stop.node} ended at {stop.at} and has kept {name}", (name,)
+            )
+
+
 def one_leader_at_a_time(run: Run, oracle: Oracle) -> Iterator[Violation]:
     """What is found in the files is written by the node that has the lead by then, and by no other; each time
     that the lead changes hands its term rises."""

@@ -129,6 +129,11 @@ class SimWorld:
                 asks_s = 60.0 if self.random.random() < 0.1 else 1.0
                 self.later(self.random.uniform(0.0, asks_s), node.hear if asks_s == 1.0 else node.ask)
 
+    def interrupt(self, node: Node, milestones: list[str]) -> None:
+        """While deliveries are leased ahead somebody acts on one of them, or the node is told to stop."""
+        if self.random.random() < self.profile.interruptions:
+            self.script.interrupt(node, milestones)
+
     def rouse(self) -> None:
         """Nodes ask every few seconds who leads. Here they do when that can have changed, and for a while after."""
         for node in self.nodes if len(self.nodes) > 1 else ():
