@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from alertd.core.config import Config, Definitions
+from alertd.core.config import Config, Definitions, list_milestones
 from alertd.core.message.links import PURPOSE as LINKS
 from alertd.core.message.links import Links
 from alertd.core.milestones.milestone import Milestone
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from alertd.core.config import NotifierSpec
     from alertd.core.ledger.outcome import Outcome
     from alertd.core.planning.audit import Audit
+    from alertd.definitions.folder import DefinitionFolder
     from alertd.engine.daemon import Daemon
     from alertd.engine.deps import Dependencies
     from alertd.engine.observer import Observer
@@ -106,27 +107,38 @@ def make_loader(folder: Path) -> Loader:
 
     If the time zone database has changed, it parses all files, because what it read has the old rules.
     """
-    from alertd.definitions.load import Cache, forget, load
-    from alertd.system.secrets import file_paths
-    from alertd.system.zones import ZoneRules
+    from alertd.definitions.load import load_whole
 
-    models = load_option_models()
-    cache: Cache = {}
-    find = file_paths(folder, os.environ)
-    rules = ZoneRules()
+    found, load_outlines = _open_folder(folder)
 
     def load_folder(kept: str = "") -> Definitions:
-        if rules.refresh():
-            forget(cache)
-        return load(folder, models, cache, find, kept)
+        return load_whole(found, load_outlines(kept))
 
     return load_folder
 
 
+def _open_folder(folder: Path) -> tuple[DefinitionFolder, Loader]:
+    """Return a configuration folder, and a function that loads it without keeping milestones in memory."""
+    from alertd.definitions.folder import DefinitionFolder
+    from alertd.system.secrets import file_paths
+    from alertd.system.zones import ZoneRules, hash_zones
+
+    rules = ZoneRules()
+    found = DefinitionFolder(
+        folder, load_option_models(), find_named=file_paths(folder, os.environ), hash_zones=hash_zones
+    )
+
+    def load(kept: str = "") -> Definitions:
+        if rules.refresh():
+            found.forget()
+        return found.load(kept)
+
+    return found, load
+
+
 def resolve_milestones(found: Definitions, done: Mapping[str, date] | None = None) -> dict[str, Milestone]:
     """Resolve relative claims. Returns the milestones by full id; recurring milestones are not expanded."""
-    by_id = {milestone.id: milestone for timeline in found.timelines for milestone in timeline.milestones}
-    return resolve(by_id, done or {})
+    return resolve(list_milestones(found.timelines), done or {})
 
 
 async def open_ledger(settings: Settings, *, create: bool = True) -> SqlLedger:
@@ -498,7 +510,7 @@ def _build_dependencies(
             tls=files.find_tls,
         )
 
-    load_folder = make_loader(settings.config)
+    folder, load_folder = _open_folder(settings.config)
 
     def load(kept: str = "") -> Definitions:
         definitions = load_folder(kept)
@@ -516,6 +528,8 @@ def _build_dependencies(
         log=log,
         load=load,
         load_with=load,
+        know=folder.know,
+        read_timeline=folder.read,
         file_worker=FileThread(),
         file_problems=lambda: files.kept.problems,
         signature=read_signature_of_all,

@@ -19,8 +19,9 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from alertd import __version__
-from alertd.core.config import Config, Definitions
+from alertd.core.config import Config, Definitions, Timeline
 from alertd.core.planning.audit import AuditFinding
+from alertd.core.planning.trust import Trust
 from alertd.engine.backoff import Backoff
 from alertd.engine.binding import name_sets
 from alertd.engine.clocks import ClockMonitor, LedgerClock
@@ -62,6 +63,9 @@ TURN_AT_LEAST_S = 0.25
 
 DAMAGED_AGAIN = timedelta(seconds=1)
 """When to look again if the page that says what is due next is damaged."""
+
+PLANNED_TABLES = ("milestone", "owed")
+"""The tables with the plan. If a row of them is set apart or released, everything is reconciled."""
 
 T = TypeVar("T")
 
@@ -118,7 +122,7 @@ class Daemon:
             has_stalled=self._monitor.has_stalled_since,
             observer=deps.observer,
         )
-        self._audit = SelfAudit(deps)
+        self._audit = SelfAudit(deps, self._read_timeline)
         self._pages = PageCheck(deps, lambda: self._timer.want(Chore.AUDIT, Chore.PAGES))
         self._apart = RowsApart(deps, self._pages.note)
         self._status = StatusReporter(deps, self._sender, self._audit, self._lease)
@@ -127,6 +131,7 @@ class Daemon:
             self._lease,
             self._status,
             give_way=self._give_way,
+            read=self._read_timeline,
             is_in_doubt=lambda: self._clock.trusted.is_far_behind,
         )
         self.requests = ReloadRequests(lambda: self._timer.want(Chore.RELOAD))
@@ -190,6 +195,7 @@ class Daemon:
             LedgerError: the ledger cannot be used.
         """
         self._deps.log.info(Event.DAEMON_STARTED, version=__version__, node=self._deps.node)
+        self._deps.know(await self._try(self._deps.ledger.read_fingerprints(), ()))
         definitions = await self._use_kept_config(await self._read_first())
         if definitions.unconfigured is not None and await self._try(self._has_lived(), True):
             definitions = definitions.require_config()
@@ -204,8 +210,7 @@ class Daemon:
         except LedgerDamaged as error:
             # What is owed already is sent where its pages are sound. Planning is tried again later.
             self._pages.note(error)
-            if self._reloader.config is None:
-                self._reloader.adopt_unplanned(definitions, definitions.config)
+            self._reloader.adopt_unplanned(definitions, definitions.config)
             self._undone = True
         self._deps.ledger.listen(lambda: self._timer.want(Chore.LEDGER))
 
@@ -497,7 +502,10 @@ class Daemon:
                 self._reloader.files.result = None
             again &= {Chore.CLOCK}
         if again:
-            plan_again = self._planner.reconcile_again(reconsider=again != {Chore.RECONCILE})
+            trust = Trust.RECENT
+            if again != {Chore.RECONCILE}:
+                trust = Trust.NOTHING if Chore.CLOCK in again else Trust.RECONCILED
+            plan_again = self._planner.reconcile_again(reconsider=trust is not Trust.RECENT, trust=trust)
             await self._try(plan_again, None)
 
     async def _keep_house(self, wanted: set[Chore]) -> None:
@@ -509,6 +517,8 @@ class Daemon:
             await self._try(self._status.compare_nodes(), None)
             if self._planner.elsewhere - self._status.elsewhere:
                 # A node that knew more receivers has ended, or reads other files now.
+                self._timer.want(Chore.RECONCILE)
+            if self._planner.unread:
                 self._timer.want(Chore.RECONCILE)
         if Chore.PRUNE in wanted and self._lease.held:
             await self._try(self._prune(), None)
@@ -559,11 +569,13 @@ class Daemon:
         shut, _ = self._sender.find_shut()
         # Only the leader reconciles, so only the leader's plan is audited.
         plan = self._planner.definitions if self._lease.held else None
-        new, released = await self._try(self._apart.look(config), (False, False))
-        if new:
+        new, released = await self._try(self._apart.look(config), ((), ()))
+        is_planned = any(row.table in PLANNED_TABLES for row in (*new, *released))
+        is_distrusted = is_planned and await self._planner.distrust()
+        if new or is_distrusted:
             # The notice goes out now. Reconciling writes those rows again that the files define.
             self._timer.want(Chore.RECONCILE)
-        elif released:
+        if released:
             self._timer.wake()
         await self._audit.run(
             config,
@@ -574,9 +586,14 @@ class Daemon:
             open_findings=self._findings.gather(config),
             known=active.make_known(self._status.elsewhere, now),
         )
+        if self._audit.missing and await self._planner.distrust(self._audit.missing):
+            self._timer.want(Chore.RECONCILE)
         await self._try(self._tell_strays(config, now), None)
         if self._audit.findings != before:
             self._timer.want(Chore.REPORT)
+
+    async def _read_timeline(self, timeline: Timeline) -> Timeline:
+        return await self._reloader.files.read_timeline(timeline, self._give_way)
 
     async def _tell_strays(self, config: Config, now: datetime) -> None:
         """Tell the operator what waits for receivers that no live node has known for a while, once a day."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from types import MappingProxyType
 
+from alertd.core.ledger.fingerprint import TimelineFingerprint
 from alertd.core.ledger.records import (
     CHANNEL,
     Attempt,
@@ -25,6 +26,7 @@ from alertd.core.ledger.records import (
     ReminderState,
     ScheduledReminder,
 )
+from alertd.core.ledger.snapshot import dump_milestone
 from alertd.core.ledger.unreadable import Unreadable
 from alertd.core.message.reasons import describe_reason
 from alertd.core.milestones import status as milestone_status
@@ -82,6 +84,7 @@ class MemoryLedger:
         self._remembered: dict[tuple[str, str], Mapping[str, str]] = {}
         self._nodes: dict[str, NodeReport] = {}
         self._digests: dict[str, NextDigest] = {}
+        self._fingerprints: dict[str, TimelineFingerprint] = {}
         self._lead: _Lead | None = None
         self._writes = 0
 
@@ -167,6 +170,10 @@ class MemoryLedger:
         for digest in changes.digests:
             if self._digests.setdefault(digest.key, digest).since == digest.since:
                 self._digests[digest.key] = digest
+        for timeline in changes.no_fingerprints:
+            self._fingerprints.pop(timeline, None)
+        for fingerprint in changes.fingerprints:
+            self._fingerprints[fingerprint.timeline] = fingerprint
         self._write(owed=changes.owed, deliveries=changes.deliveries, history=changes.history)
 
     async def take_lead(
@@ -183,6 +190,26 @@ class MemoryLedger:
 
     async def read_leader(self) -> str:
         return self._lead.node if self._lead else ""
+
+    async def read_fingerprints(self) -> Sequence[TimelineFingerprint]:
+        return sorted(self._fingerprints.values(), key=lambda fingerprint: fingerprint.timeline)
+
+    async def read_snapshots(self, timeline: str) -> Mapping[str, str]:
+        return {
+            record.id: dump_milestone(record.milestone)
+            for record in self._records.values()
+            if record.milestone.timeline == timeline and not record.withdrawn
+        }
+
+    async def read_deferred(self, now: datetime, limit: int, after: str = "") -> Sequence[ScheduledReminder]:
+        deferred = [
+            reminder
+            for reminder in self._owed.values()
+            if reminder.state is ReminderState.PENDING
+            and reminder.wake_at > max(reminder.at, now)
+            and reminder.key > after
+        ]
+        return sorted(deferred, key=lambda reminder: reminder.key)[:limit]
 
     async def read_digests(self) -> Sequence[NextDigest]:
         return sorted(self._digests.values(), key=lambda digest: (digest.at, digest.key))
