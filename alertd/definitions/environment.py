@@ -9,7 +9,6 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from zoneinfo import ZoneInfo
 
-from alertd import __version__
 from alertd.core.config import Config
 from alertd.definitions.config.read import Inherited
 
@@ -30,14 +29,14 @@ _NOT_COMPARED = frozenset(("options", "rate", "fingerprint"))
 """The fields of a notifier that no plan depends on. The options may hold secrets."""
 
 
-def make_environment(config: Config, inherited: Inherited, zones: str) -> str:
-    """Return the fingerprint of a configuration, this version of alertd and the time zone database.
+def make_environment(config: Config, inherited: Inherited, *, version: str, zones: str) -> str:
+    """Return the fingerprint of a configuration, a version of alertd and the time zone database.
 
     Args:
         zones: the fingerprint of the time zone database.
     """
     whole = hashlib.sha256()
-    for part in ("alertd", __version__, zones):
+    for part in (version, zones):
         whole.update(f"{part}\n".encode())
     for field in fields(config):
         if field.name not in _NOT_PLANNED_BY:

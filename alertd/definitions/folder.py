@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from alertd import __version__
 from alertd.core.config import Definitions, Problem, Timeline, UnreadMilestones
 from alertd.core.ledger.fingerprint import TimelineFingerprint
 from alertd.core.planning.trust import find_dependents
@@ -64,6 +65,7 @@ class DefinitionFolder:
         find_named: returns the path of a file that `alertd.yaml` names. By default, paths are relative to
             ``folder``.
         hash_zones: returns the fingerprint of the time zone database in use.
+        version: the version of alertd.
 
     Attributes:
         parsed: how many timeline files have been parsed.
@@ -76,12 +78,14 @@ class DefinitionFolder:
         *,
         find_named: Callable[[str], Path] | None = None,
         hash_zones: Callable[[], str] = str,
+        version: str = __version__,
     ) -> None:
         self.parsed = 0
         self._folder = folder
         self._options = options
         self._find_named = find_named or folder.joinpath
         self._hash_zones = hash_zones
+        self._version = version
         self._hashes = ContentHashes()
         self._known: dict[str, Timeline] = {}
         self._loaded: dict[str, Timeline] = {}
@@ -184,7 +188,9 @@ class DefinitionFolder:
     def _make_environment(self, config_read: ConfigRead) -> str:
         if config_read.config is None:
             return ""
-        found = make_environment(config_read.config, config_read.inherited, self._hash_zones())
+        found = make_environment(
+            config_read.config, config_read.inherited, version=self._version, zones=self._hash_zones()
+        )
         self._inherited.pop(found, None)
         while len(self._inherited) >= MAX_ENVIRONMENTS:
             del self._inherited[next(iter(self._inherited))]

@@ -130,7 +130,8 @@ def find_dependents(timelines: Iterable[Timeline], changed: Iterable[str]) -> se
     for timeline in timelines:
         for base in list_base_timelines(timeline):
             by_base.setdefault(base, set()).add(timeline.id)
-    found, waiting = set(changed), [*changed]
+    found = set(changed)
+    waiting = [*found]
     while waiting:
         new = by_base.get(waiting.pop(), set()) - found
         found |= new
