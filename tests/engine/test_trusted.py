@@ -106,7 +106,7 @@ async def test_change_of_a_base_reaches_what_counts_from_it_in_other_files(site:
 
 
 async def test_change_of_a_dependent_reads_no_base(site: Site) -> None:
-    """Its deadline counts from what the ledger has. Loading parses the bases, for the checks between files."""
+    """It counts from what the ledger has. Loading parses the bases, for the checks between files."""
     site.write("c", timeline("c", x="b/x + 6d"))
 
     await site.restart()
