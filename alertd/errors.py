@@ -120,6 +120,10 @@ class DefinitionsError(AlertdError):
         super().__init__("\n".join(problems))
 
 
+class TimelineUnread(AlertdError):
+    """A definition file cannot be read again, or is not the file any more that was loaded."""
+
+
 class CredentialsError(AlertdError):
     """A token, a user or their file cannot be created, read or written. The message contains no secret."""
 

@@ -27,6 +27,7 @@ from alertd.core.milestones.policy import Policy
 from alertd.core.routing.route import Route
 from alertd.core.time.duration import parse_duration
 from alertd.engine.reconcile import reconcile
+from alertd.engine.reconcile_pass import PassOptions
 from alertd.store import open_ledger
 
 NOW = datetime(2026, 10, 1, 6, 30, tzinfo=UTC)
@@ -62,9 +63,9 @@ async def measure(step: str, number: int) -> dict[str, float]:
         ledger = await open_ledger(f"sqlite:///{Path(folder) / 'ledger.sqlite3'}")
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         began = time.perf_counter()
-        await reconcile(ledger, definitions, NOW)
+        await reconcile(ledger, definitions, PassOptions(now=NOW))
         loaded = time.perf_counter()
-        await reconcile(ledger, definitions, NOW)
+        await reconcile(ledger, definitions, PassOptions(now=NOW))
         ended = time.perf_counter()
         rows = sum(many for name, many in (await ledger.count_rows()).items() if name.startswith("owed."))
         await ledger.close()

@@ -36,7 +36,8 @@ from alertd.core.time.duration import parse_duration
 from alertd.engine.actions import act
 from alertd.engine.binding import Binder
 from alertd.engine.delivery import ClockReading, Dispatcher
-from alertd.engine.reconcile import Report, reconcile
+from alertd.engine.reconcile import reconcile
+from alertd.engine.reconcile_pass import PassOptions, Report
 from alertd.ports import LEASE_FOR, Ledger, Settlement
 from alertd.store import open_ledger
 from alertd.system.telemetry import Log
@@ -205,7 +206,7 @@ class Scene:
         definitions = Definitions(config=self.config, timelines=self.timelines, broken=self.broken)
         # As the daemon does at its start, and when the configuration has changed.
         is_new, self.reconciled = self.reconciled != self.config, self.config
-        return await reconcile(self.ledger, definitions, self.now, reconsider=is_new)
+        return await reconcile(self.ledger, definitions, PassOptions(now=self.now, reconsider=is_new))
 
     async def change(self, at: str, *milestones: Milestone) -> Report:
         """Play on to ``at``, then the files say something else."""

@@ -8,13 +8,15 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from alertd.core.config import Definitions
+from alertd.core.config import Definitions, list_milestones
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.planning.relative import resolve
 from alertd.system.settings import Settings
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+
+    from alertd.definitions.folder import DefinitionFolder
 
 
 class OptionModels(Mapping[str, "type[BaseModel]"]):
@@ -64,24 +66,35 @@ def make_loader(folder: Path) -> Loader:
 
     If the time zone database has changed, it parses all files, because what it read has the old rules.
     """
-    from alertd.definitions.load import Cache, forget, load
-    from alertd.system.secrets import file_paths
-    from alertd.system.zones import ZoneRules
+    from alertd.definitions.load import load_whole
 
-    models = OptionModels()
-    cache: Cache = {}
-    find = file_paths(folder, os.environ)
-    rules = ZoneRules()
+    found, load_outlines = open_folder(folder)
 
     def load_folder(kept: str = "") -> Definitions:
-        if rules.refresh():
-            forget(cache)
-        return load(folder, models, cache, find, kept)
+        return load_whole(found, load_outlines(kept))
 
     return load_folder
 
 
+def open_folder(folder: Path) -> tuple[DefinitionFolder, Loader]:
+    """Return a configuration folder, and a function that loads it without keeping milestones in memory."""
+    from alertd.definitions.folder import DefinitionFolder
+    from alertd.system.secrets import file_paths
+    from alertd.system.zones import ZoneRules, hash_zones
+
+    rules = ZoneRules()
+    found = DefinitionFolder(
+        folder, OptionModels(), find_named=file_paths(folder, os.environ), hash_zones=hash_zones
+    )
+
+    def load(kept: str = "") -> Definitions:
+        if rules.refresh():
+            found.forget()
+        return found.load(kept)
+
+    return found, load
+
+
 def resolve_milestones(found: Definitions, done: Mapping[str, date] | None = None) -> dict[str, Milestone]:
     """Resolve relative claims. Returns the milestones by full id; recurring milestones are not expanded."""
-    by_id = {milestone.id: milestone for timeline in found.timelines for milestone in timeline.milestones}
-    return resolve(by_id, done or {})
+    return resolve(list_milestones(found.timelines), done or {})

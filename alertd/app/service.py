@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from alertd.app.access_files import AccessFiles
-from alertd.app.definitions import make_loader
+from alertd.app.definitions import open_folder
 from alertd.app.ledger import open_upgraded, read_shared_secret
 from alertd.app.notifiers import find_stdout, make_notifiers
 from alertd.app.web import build_web, close_web
@@ -182,7 +182,7 @@ def _build_dependencies(
             tls=files.find_tls,
         )
 
-    load_folder, zones = make_loader(settings.config), ZoneFiles(clock.monotonic)
+    (folder, load_folder), zones = open_folder(settings.config), ZoneFiles(clock.monotonic)
 
     def load(kept: str = "") -> Definitions:
         definitions = load_folder(kept)
@@ -200,6 +200,8 @@ def _build_dependencies(
         log=log,
         load=load,
         load_with=load,
+        know=folder.know,
+        read_timeline=folder.read,
         file_worker=FileThread(),
         file_problems=lambda: files.kept.problems,
         signature=read_signature_of_all,

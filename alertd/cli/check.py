@@ -150,7 +150,7 @@ def _check_facts(
         "problems": _problem_rows(definitions),
         "warnings": warnings,
         "timelines": len(definitions.timelines),
-        "milestones": sum(len(timeline.milestones) for timeline in definitions.timelines),
+        "milestones": sum(timeline.count for timeline in definitions.timelines),
         "receivers": sorted(config.receivers) if config else [],
         "next": format_utc_or_none(coming[0].at) if coming else None,
     }

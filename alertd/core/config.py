@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from zoneinfo import ZoneInfo
@@ -147,6 +147,19 @@ class Config:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadMilestones:
+    """What is known of the milestones of a timeline that are in its file, and not in memory.
+
+    Attributes:
+        count: the number of milestones.
+        bases: the full ids of the milestones that their deadlines count from.
+    """
+
+    count: int
+    bases: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
     """One definition file: milestones that belong together.
 
@@ -158,14 +171,52 @@ class Timeline:
             recurring milestones are not yet expanded.
         description: a longer text for people.
         url: an address with more information.
+        content: the SHA-256 of the bytes of the file; "" if it is unknown, so that the timeline is reconciled
+            each time.
+        environment: the fingerprint of what its plan is made of beside the file: the configuration, the
+            version of alertd and the time zone database; "" if it is unknown.
     """
 
     id: str
     title: str
     file: str
-    milestones: tuple[Milestone, ...] = ()
+    milestones: tuple[Milestone, ...] | UnreadMilestones = ()
     description: str = ""
     url: str = ""
+    content: str = ""
+    environment: str = ""
+
+    @property
+    def count(self) -> int:
+        """The number of milestones in the file."""
+        return (
+            self.milestones.count if isinstance(self.milestones, UnreadMilestones) else len(self.milestones)
+        )
+
+    @property
+    def bases(self) -> frozenset[str]:
+        """The full ids of the milestones that deadlines in the file count from."""
+        if isinstance(self.milestones, UnreadMilestones):
+            return self.milestones.bases
+        return frozenset(relative.base for milestone in self.milestones for relative in milestone.relative)
+
+    def forget_milestones(self) -> Timeline:
+        """Return the timeline without its milestones, which are read from the file when they are needed."""
+        return replace(self, milestones=UnreadMilestones(count=self.count, bases=self.bases))
+
+
+def list_milestones(timelines: Iterable[Timeline]) -> dict[str, Milestone]:
+    """Return the milestones of timelines by full id.
+
+    Raises:
+        TypeError: the milestones of a timeline are not in memory.
+    """
+    found: dict[str, Milestone] = {}
+    for timeline in timelines:
+        if isinstance(timeline.milestones, UnreadMilestones):
+            raise TypeError(f"the milestones of {timeline.id} are not in memory")
+        found.update((milestone.id, milestone) for milestone in timeline.milestones)
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
-from collections.abc import Hashable
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from alertd.core.config import Problem
@@ -27,24 +28,61 @@ class FolderContents:
     """The content of a configuration folder.
 
     Attributes:
-        files: the content by file name. Names are relative to the folder and sorted.
+        config: the content of `alertd.yaml`; None if there is none that can be read.
+        timelines: the SHA-256 of the content of each timeline file. Names are relative to the folder and
+            sorted.
         problems: one problem for each file that cannot be read.
         is_whole: False if the list of files or the configuration is unknown. A file that is missing from
-            ``files`` may exist in that case, so its milestones must not be withdrawn.
+            ``timelines`` may exist in that case, so its milestones must not be withdrawn.
         is_absent: the folder does not exist.
     """
 
-    files: dict[str, bytes]
+    config: bytes | None = None
+    timelines: dict[str, str] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     is_whole: bool = True
     is_absent: bool = False
 
 
-def find(folder: Path) -> FolderContents:
-    """Read `alertd.yaml`, `milestones/*.yaml` and `milestones/*.yml`, except hidden files.
+Signature = tuple[int, ...]
+"""The device, inode, size, modification time and time of the last change of a file."""
+
+
+class ContentHashes:
+    """The SHA-256 of files, so that a file which stays as it is is not read each time.
+
+    A file may be written twice within one tick of the file system's clock. So a signature counts only once
+    the file has been read twice with it.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[Signature, str, bool]] = {}
+
+    def find(self, name: str, signature: Signature) -> str | None:
+        """Return the hash of a file; None if the file is to be read."""
+        seen = self._seen.get(name)
+        return seen[1] if seen is not None and seen[2] and seen[0] == signature else None
+
+    def keep(self, name: str, signature: Signature, content: str) -> None:
+        """Keep the hash of a file that was read."""
+        before = self._seen.get(name)
+        self._seen[name] = signature, content, before is not None and before[:2] == (signature, content)
+
+    def keep_only(self, names: Iterable[str]) -> None:
+        """Forget all other files."""
+        kept = set(names)
+        self._seen = {name: seen for name, seen in self._seen.items() if name in kept}
+
+
+def find(folder: Path, hashes: ContentHashes | None = None) -> FolderContents:
+    """Find `alertd.yaml`, `milestones/*.yaml` and `milestones/*.yml`, except hidden files.
 
     Symbolic links are followed unless they lead out of the folder.
+
+    Args:
+        hashes: the hashes of earlier calls. Files that stay as they were are not read.
     """
+    hashes = hashes or ContentHashes()
     try:
         root = folder.resolve(strict=True)
         if not root.is_dir():
@@ -64,19 +102,30 @@ def find(folder: Path) -> FolderContents:
     if len(names) > MAX_FILES:
         return _refuse_folder(MILESTONES, f"{len(names):,} files; at most {MAX_FILES:,} are read")
     problems: list[Problem] = []
-    files: dict[str, bytes] = {}
+    config: bytes | None = None
+    timelines: dict[str, str] = {}
     for name in names:
-        read = (
-            _make_problem(name, f"this file is not read; rename it to {NAME}")
-            if name == MISNAMED
-            else _read(root, name)
-        )
-        if isinstance(read, bytes):
-            files[name] = read
+        if name == MISNAMED:
+            problems.append(_make_problem(name, f"this file is not read; rename it to {NAME}"))
+            continue
+        found = _read(root, name, None if name == NAME else hashes)
+        if isinstance(found, Problem):
+            problems.append(found)
+        elif isinstance(found, bytes):
+            config = found
         else:
-            problems.append(read)
+            timelines[name] = found
+    hashes.keep_only(timelines)
     is_whole = not any(problem.file in (NAME, MISNAMED) for problem in problems)
-    return FolderContents(files=files, problems=tuple(problems), is_whole=is_whole)
+    return FolderContents(config=config, timelines=timelines, problems=tuple(problems), is_whole=is_whole)
+
+
+def read_file(folder: Path, name: str) -> bytes:
+    """Return the content of a file that :func:`find` has found. Raises OSError if it cannot be read now."""
+    found = _read(folder.resolve(strict=True), name, None)
+    if isinstance(found, bytes):
+        return found
+    raise OSError(str(found))
 
 
 def list_definition_files(folder: Path) -> tuple[Path, ...]:
@@ -108,10 +157,11 @@ def _exists(path: Path) -> bool:
 
 
 def _refuse_folder(file: str, message: str) -> FolderContents:
-    return FolderContents(files={}, problems=(_make_problem(file, message),), is_whole=False)
+    return FolderContents(problems=(_make_problem(file, message),), is_whole=False)
 
 
-def _read(root: Path, name: str) -> bytes | Problem:
+def _read(root: Path, name: str, hashes: ContentHashes | None) -> bytes | str | Problem:
+    """Return the content of a file; with ``hashes`` only its hash."""
     if not name.isprintable():
         return _make_problem(ascii(name), "a name with characters that can't be seen; rename the file")
     try:
@@ -125,12 +175,31 @@ def _read(root: Path, name: str) -> bytes | Problem:
             if status.st_size > MAX_BYTES:
                 message = f"{status.st_size:,} bytes; a file has at most {MAX_BYTES:,}, so make two of it"
                 return _make_problem(name, message)
+            signature = (
+                status.st_dev,
+                status.st_ino,
+                status.st_size,
+                status.st_mtime_ns,
+                status.st_ctime_ns,
+            )
+            if hashes is not None and (known := hashes.find(name, signature)) is not None:
+                return known
             with os.fdopen(descriptor, "rb", closefd=False) as file:
-                return file.read(status.st_size + 1)
+                content = file.read(status.st_size + 1)
+            if hashes is None:
+                return content
+            found = hash_content(content)
+            hashes.keep(name, signature, found)
+            return found
         finally:
             os.close(descriptor)
     except (OSError, RuntimeError) as error:
         return _make_problem(name, f"cannot be read: {_explain(error)}")
+
+
+def hash_content(content: bytes) -> str:
+    """Return the SHA-256 of the content of a file."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def _open(root: Path, name: str) -> int | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from alertd.core.config import Config
+from alertd.core.planning.trust import Trust
 from alertd.engine.clocks import LedgerClock
 from alertd.engine.deps import Dependencies
 from alertd.engine.findings import Findings
@@ -36,6 +37,9 @@ REPORT_EVERY_S = 20
 RECONCILE_EVERY_S = 6 * 3600
 AUDIT_EVERY_S = 60
 PRUNE_EVERY_S = 24 * 3600
+
+PLANNED_TABLES = ("milestone", "owed")
+"""The tables with the plan. If a row of them is set apart or released, everything is reconciled."""
 
 QUIET = frozenset({Chore.FILES, Chore.LEDGER, Chore.FILE, Chore.PAGES, Chore.LEAD, Chore.REPORT})
 """The chores that make nothing due by themselves. They ask for other chores if they find something."""
@@ -132,7 +136,10 @@ class Chores:
                 self.reloader.files.result = None
             again &= {Chore.CLOCK}
         if again:
-            plan_again = self.planner.reconcile_again(reconsider=again != {Chore.RECONCILE})
+            trust = Trust.RECENT
+            if again != {Chore.RECONCILE}:
+                trust = Trust.NOTHING if Chore.CLOCK in again else Trust.RECONCILED
+            plan_again = self.planner.reconcile_again(reconsider=trust is not Trust.RECENT, trust=trust)
             await self.pages.attempt(plan_again, None)
 
     async def _keep_house(self, wanted: set[Chore]) -> None:
@@ -144,6 +151,8 @@ class Chores:
             await self.pages.attempt(self.status.compare_nodes(), None)
             if self.planner.elsewhere - self.status.elsewhere:
                 # A node that knew more receivers has ended, or reads other files now.
+                self.timer.want(Chore.RECONCILE)
+            if self.planner.unread:
                 self.timer.want(Chore.RECONCILE)
         if Chore.PRUNE in wanted and self.lease.held:
             await self.pages.attempt(self.turns.run_beside(self._prune()), None)
@@ -189,11 +198,13 @@ class Chores:
         shut, _ = self.sender.find_shut()
         # Only the leader reconciles, so only the leader's plan is audited.
         plan = self.planner.definitions if self.lease.held else None
-        new, released = await self.pages.attempt(self.apart.look(config), (False, False))
-        if new:
+        new, released = await self.pages.attempt(self.apart.look(config), ((), ()))
+        is_planned = any(row.table in PLANNED_TABLES for row in (*new, *released))
+        is_distrusted = is_planned and await self.planner.distrust()
+        if new or is_distrusted:
             # The notice goes out now. Reconciling writes those rows again that the files define.
             self.timer.want(Chore.RECONCILE)
-        elif released:
+        if released:
             self.timer.wake()
         await self.auditor.run(
             config,
@@ -204,6 +215,8 @@ class Chores:
             open_findings=self.findings.gather(config),
             known=active.make_known(self.status.elsewhere, now),
         )
+        if self.auditor.missing and await self.planner.distrust(self.auditor.missing):
+            self.timer.want(Chore.RECONCILE)
         await self.pages.attempt(self._tell_strays(config, now), None)
         if self.auditor.findings != before:
             self.timer.want(Chore.REPORT)

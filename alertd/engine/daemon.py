@@ -19,7 +19,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from alertd import __version__
-from alertd.core.config import Definitions
+from alertd.core.config import Definitions, Timeline
 from alertd.core.planning.audit import AuditFinding
 from alertd.engine.backoff import Backoff
 from alertd.engine.chores import (
@@ -109,7 +109,7 @@ class Daemon:
             observer=deps.observer,
             limits=deps.limits,
         )
-        self._audit = SelfAudit(deps)
+        self._audit = SelfAudit(deps, self._read_timeline)
         self._pages = PageCheck(deps, lambda: self._timer.want(Chore.AUDIT, Chore.PAGES))
         self._apart = RowsApart(deps, self._pages.note)
         self._status = StatusReporter(deps, self._sender, self._audit, self._lease)
@@ -118,6 +118,7 @@ class Daemon:
             self._lease,
             self._status,
             give_way=self._give_way,
+            read=self._read_timeline,
             is_in_doubt=lambda: self._clock.trusted.is_far_behind,
         )
         self.requests = ReloadRequests(lambda: self._timer.want(Chore.RELOAD))
@@ -205,6 +206,7 @@ class Daemon:
         self._deps.log.info(
             Event.DAEMON_STARTED, version=__version__, node=self._deps.node, loop=name_running_loop()
         )
+        self._deps.know(await self._pages.attempt(self._deps.ledger.read_fingerprints(), ()))
         definitions = await self._use_kept_config(await self._read_first())
         if definitions.unconfigured is not None and await self._pages.attempt(self._has_lived(), True):
             definitions = definitions.require_config()
@@ -219,8 +221,7 @@ class Daemon:
         except LedgerDamaged as error:
             # What is owed already is sent where its pages are sound. Planning is tried again later.
             self._pages.note(error)
-            if self._reloader.config is None:
-                self._reloader.adopt_unplanned(definitions, definitions.config)
+            self._reloader.adopt_unplanned(definitions, definitions.config)
             self._chores.undone = True
         self._deps.ledger.listen(lambda: self._timer.want(Chore.LEDGER))
 
@@ -436,6 +437,9 @@ class Daemon:
     async def reload(self) -> bool:
         """Read the files again; see :meth:`alertd.engine.reload.Reloader.reload`."""
         return await self._reloader.reload()
+
+    async def _read_timeline(self, timeline: Timeline) -> Timeline:
+        return await self._reloader.files.read_timeline(timeline, self._give_way)
 
     # -- what others see
 

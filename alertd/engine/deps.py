@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
-from alertd.core.config import Config, Definitions
+from alertd.core.config import Config, Definitions, Timeline
+from alertd.core.ledger.fingerprint import TimelineFingerprint
 from alertd.core.message.links import Links
 from alertd.core.planning.audit import Audit, AuditFinding
 from alertd.engine.backpressure import LIMITS, SenderLimits
@@ -78,6 +79,8 @@ class Dependencies:
             such a file ends the start.
         signature: returns another value whenever a definition file or the time zone database has changed. It
             is called every two seconds.
+        know: is told of the fingerprints that the ledger has, so that ``load`` need not parse these files.
+        read_timeline: reads the milestones of a timeline that ``load`` has left in its file.
         file_worker: calls ``load``, ``load_with`` and ``signature``.
         build: makes the notifiers of a configuration, by channel.
         node: the name of this node, as ``alertd status`` shows it.
@@ -112,6 +115,8 @@ class Dependencies:
     stop_s: float = 5.0
     files_every_s: float = FILES_EVERY_S
     load_with: Callable[[str], Definitions] | None = None
+    know: Callable[[Sequence[TimelineFingerprint]], None] = lambda _kept: None
+    read_timeline: Callable[[Timeline], Timeline] = lambda timeline: timeline
     file_worker: FileWorker = field(default_factory=InlineWorker)
     lead_for: timedelta = LEAD_FOR
     is_gone: Callable[[str], bool] = lambda _node: False

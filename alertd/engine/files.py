@@ -6,17 +6,22 @@ At most one look at the files and one reading of them are under way, so nothing 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable
+from contextlib import suppress
 from functools import partial
 from typing import Protocol, TypeVar
 
-from alertd.core.config import Definitions
+from alertd.core.config import Definitions, Timeline, UnreadMilestones
+from alertd.errors import TimelineUnread
 from alertd.ports import Clock
 
 T = TypeVar("T")
 
 HANGS_AFTER_S = 30.0
 """How long a call to the file system may take before it is given up."""
+
+LOOKS_UP_S = 0.01
+"""How long the loop waits for a file before it lets other work run."""
 
 
 class FileWorker(Protocol):
@@ -49,6 +54,7 @@ class DefinitionFiles:
         signature: returns another value whenever a definition file or the time zone database has changed.
         on_change: called when the files are to be read again.
         on_read: called when :attr:`result` has a result.
+        read_timeline: reads the milestones of a timeline that are not in memory.
 
     Attributes:
         result: what the last reading has returned or raised; None until then.
@@ -64,6 +70,7 @@ class DefinitionFiles:
         clock: Clock,
         on_change: Callable[[], None],
         on_read: Callable[[], None],
+        read_timeline: Callable[[Timeline], Timeline] = lambda timeline: timeline,
     ) -> None:
         self.result: Definitions | Exception | None = None
         self._load = load
@@ -73,10 +80,12 @@ class DefinitionFiles:
         self._clock = clock
         self._on_change = on_change
         self._on_read = on_read
+        self._read_timeline = read_timeline
         self._read: Hashable = None
         self._seen: Hashable = None
         self._looking_s: float | None = None
         self._reading_s: float | None = None
+        self._rereading_s: float | None = None
         self._is_given_up = False
         self._finished = asyncio.Event()
 
@@ -88,7 +97,7 @@ class DefinitionFiles:
     @property
     def hangs_s(self) -> float:
         """For how long a call has not returned, in seconds; 0 unless that is longer than it may take."""
-        began_s = [at_s for at_s in (self._looking_s, self._reading_s) if at_s is not None]
+        began_s = [at_s for at_s in (self._looking_s, self._reading_s, self._rereading_s) if at_s is not None]
         waited_s = self._clock.monotonic() - min(began_s) if began_s else 0.0
         return waited_s if waited_s >= HANGS_AFTER_S else 0.0
 
@@ -127,6 +136,43 @@ class DefinitionFiles:
             await self._finished.wait()
             self._finished.clear()
         return self.result
+
+    async def read_timeline(self, timeline: Timeline, give_way: Callable[[], Awaitable[None]]) -> Timeline:
+        """Return a timeline with its milestones, which are read from the file unless they are in memory.
+
+        Args:
+            give_way: lets other work run. It is called again and again while the file is read.
+
+        Raises:
+            TimelineUnread: the file cannot be read, is another one by now, or its folder hangs.
+        """
+        if not isinstance(timeline.milestones, UnreadMilestones):
+            return timeline
+        if self._rereading_s is not None:
+            raise TimelineUnread(f"{timeline.file}: another file is still being read")
+        results: list[Timeline | Exception] = []
+        finished = asyncio.Event()
+
+        def end(result: Timeline | Exception) -> None:
+            self._rereading_s = None
+            results.append(result)
+            finished.set()
+
+        self._rereading_s = self._clock.monotonic()
+        self._worker.submit(partial(self._read_timeline, timeline), end)
+        while not results:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOKS_UP_S):
+                    await finished.wait()
+            await give_way()
+            if not results and self.hangs_s:
+                raise TimelineUnread(f"{timeline.file}: the configuration folder does not answer")
+        (result,) = results
+        if isinstance(result, (OSError, TimelineUnread)):
+            raise TimelineUnread(str(result)) from result
+        if isinstance(result, Exception):
+            raise result
+        return result
 
     def give_up(self) -> None:
         """Ignore the result of the reading that is under way. When it ends, the files are read again."""

@@ -11,7 +11,7 @@ from alertd.core.message.reasons import describe_reason
 from alertd.core.milestones.recurrence import get_series_id
 from alertd.core.planning.audit import Audit
 from alertd.engine.binding import BindResult
-from alertd.engine.reconcile import Report
+from alertd.engine.reconcile_pass import Report
 from alertd.ports import Settlement
 from alertd.system.telemetry import Event, Log
 
@@ -48,7 +48,7 @@ def log_loaded(log: Log, definitions: Definitions) -> None:
     log.info(
         Event.CONFIG_LOADED,
         timelines=len(definitions.timelines),
-        milestones=sum(len(timeline.milestones) for timeline in definitions.timelines),
+        milestones=sum(timeline.count for timeline in definitions.timelines),
         problems=len(definitions.problems),
     )
 

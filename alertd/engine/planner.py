@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import date, datetime
 
-from alertd.core.config import Config, Definitions
+from alertd.core.config import Config, Definitions, Timeline
+from alertd.core.planning.trust import Trust
 from alertd.engine.deps import Dependencies
 from alertd.engine.leader import LeaderLease
 from alertd.engine.observer import log_loaded, log_report
-from alertd.engine.reconcile import Report, reconcile, reconcile_dependents
+from alertd.engine.reconcile import reconcile, reconcile_dependents
+from alertd.engine.reconcile_pass import PassOptions, Report
 from alertd.engine.status import StatusReporter, find_receivers_elsewhere
 from alertd.errors import LeadLost
-from alertd.ports import KeptConfig
+from alertd.ports import Changes, KeptConfig
 from alertd.system.telemetry import Event
 
 REPAIR_LIMIT = 500
@@ -28,6 +30,7 @@ class Planner:
         elsewhere: the receivers whose reminders the last reconciliation left alone, because only other nodes
             know them.
         unplanned: what the last reconciliation could not plan, as ids of milestones or timelines.
+        unread: the timelines whose files could not be read again, so that they are as they were.
     """
 
     def __init__(
@@ -37,21 +40,25 @@ class Planner:
         status: StatusReporter,
         *,
         give_way: Callable[[], Awaitable[None]],
+        read: Callable[[Timeline], Awaitable[Timeline]],
         is_in_doubt: Callable[[], bool] = lambda: False,
     ) -> None:
         """
         Args:
             give_way: lets other work run. It is called often while this reconciles.
+            read: reads the milestones of a timeline that are not in memory.
             is_in_doubt: returns whether the clock may be far behind.
         """
         self.definitions: Definitions | None = None
         self.done: Mapping[str, date] = {}
         self.elsewhere: frozenset[str] = frozenset()
         self.unplanned: tuple[str, ...] = ()
+        self.unread: tuple[str, ...] = ()
         self._deps = deps
         self._lease = lease
         self._status = status
         self._give_way = give_way
+        self._read = read
         self._is_in_doubt = is_in_doubt
         self._reconciled_at = deps.clock.now()
         self._version = ""
@@ -95,11 +102,40 @@ class Planner:
         log_report(log, report)
         log_loaded(log, definitions)
 
-    async def reconcile_again(self, *, reconsider: bool) -> None:
-        """Reconcile with the files as last read: relative deadlines and the horizon move on."""
+    async def reconcile_again(self, *, reconsider: bool, trust: Trust = Trust.RECONCILED) -> None:
+        """Reconcile with the files as last read: relative deadlines and the horizon move on.
+
+        Args:
+            trust: which timelines are left alone.
+        """
         if self.definitions is not None and self.definitions.config is not None:
-            report = await self._reconcile(self.definitions, self.definitions.config, reconsider=reconsider)
+            report = await self._reconcile(
+                self.definitions, self.definitions.config, reconsider=reconsider, trust=trust
+            )
             log_report(self._deps.log, report)
+
+    async def distrust(self, timelines: Iterable[str] | None = None) -> bool:
+        """Have the next reconciliation read timelines again, also after a restart. Returns whether it will.
+
+        Args:
+            timelines: the ids of the timelines; None: all.
+
+        Raises:
+            LedgerError: the ledger cannot be written.
+        """
+        if self.definitions is None or not self._lease.held:
+            return False
+        known = {timeline.id for timeline in self.definitions.timelines if timeline.content}
+        names = tuple(sorted(known if timelines is None else known & set(timelines)))
+        if not names:
+            return False
+        try:
+            changes = Changes(no_fingerprints=names)
+            await self._deps.ledger.apply(changes, term=await self._lease.term())
+        except LeadLost:
+            self._lease.lose()
+            return False
+        return True
 
     async def follow_done_dates(self) -> bool:
         """Reconcile the deadlines that count from milestones whose done dates another process has changed.
@@ -121,18 +157,15 @@ class Planner:
                 report = await reconcile_dependents(
                     self._deps.ledger,
                     definitions,
-                    self._deps.clock.now(),
+                    self._make_options(self._deps.clock.now()),
                     changed=changed,
                     done=done,
-                    in_doubt=self._is_in_doubt(),
-                    elsewhere=self.elsewhere,
-                    term=self._lease.term,
-                    give_way=self._give_way,
                 )
             except LeadLost:
                 self._lease.lose()
             else:
                 log_report(self._deps.log, report)
+                self.unread = (*self.unread, *report.unread)
         self.done, self._version = done, version
         return True
 
@@ -149,7 +182,28 @@ class Planner:
             await ledger.keep_config(kept, term=await self._lease.term())
         self._kept_text = text
 
-    async def _reconcile(self, definitions: Definitions, config: Config, *, reconsider: bool) -> Report:
+    def _make_options(
+        self, now: datetime, *, reconsider: bool = False, trust: Trust = Trust.RECONCILED
+    ) -> PassOptions:
+        return PassOptions(
+            now=now,
+            reconsider=reconsider,
+            in_doubt=self._is_in_doubt(),
+            elsewhere=self.elsewhere,
+            term=self._lease.term,
+            give_way=self._give_way,
+            read=self._read,
+            trust=trust,
+        )
+
+    async def _reconcile(
+        self,
+        definitions: Definitions,
+        config: Config,
+        *,
+        reconsider: bool,
+        trust: Trust = Trust.RECONCILED,
+    ) -> Report:
         """Reconcile if this node leads. Another leader does the same with the same files."""
         ledger, now = self._deps.ledger, self._deps.clock.now()
         self.done = await ledger.read_done_dates()
@@ -159,16 +213,9 @@ class Planner:
                     await self._repair(config, now)
                 known = find_receivers_elsewhere(await ledger.read_nodes(), now, self._deps.node)
                 self.elsewhere = known - config.receivers.keys()
-                report = await reconcile(
-                    ledger,
-                    definitions,
-                    now,
-                    reconsider=reconsider,
-                    in_doubt=self._is_in_doubt(),
-                    elsewhere=self.elsewhere,
-                    term=self._lease.term,
-                    give_way=self._give_way,
-                )
+                options = self._make_options(now, reconsider=reconsider, trust=trust)
+                report = await reconcile(ledger, definitions, options)
+                self.unread = tuple(report.unread)
                 self._reconciled_at = now
                 before, self.unplanned = self.unplanned, tuple(sorted(report.failed))
                 if set(self.unplanned) - set(before):

@@ -139,6 +139,7 @@ class Reloader:
             clock=deps.clock,
             on_change=requests.want,
             on_read=on_read,
+            read_timeline=deps.read_timeline,
         )
         self.requests = requests
         self.companion: Companion | None = None
@@ -290,16 +291,19 @@ class Reloader:
             LedgerError: the ledger cannot be used; the previous definitions stay in force.
         """
         is_new, before = config != self.config, self._active
-        if is_new and before is not None:
+        if before is None:
+            # What the ledger owes is sent while planning goes on.
+            self._use(config)
+        elif is_new:
             # What the new routes plan may fall due before planning ends, and the old routes do not mute it.
             self._active = replace(before, binder=Binder(self._deps.ledger, config))
         try:
             await self._planner.adopt(definitions, config, reconsider=is_new or not self._is_planned)
         except BaseException:
-            self._active = before
+            self._active = before or self._active
             raise
         self._is_planned = True
-        if is_new:
+        if is_new and before is not None:
             self._use(config)
         await self._status.report(config)
 
@@ -309,7 +313,8 @@ class Reloader:
         At a start on a ledger that is damaged, what is owed already is sent where its pages are sound.
         """
         self._planner.definitions = definitions
-        self._use(config)
+        if self._active is None:
+            self._use(config)
 
     def _use(self, config: Config) -> None:
         """Have the web server, the binder and the sender follow a new configuration."""

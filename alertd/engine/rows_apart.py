@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from alertd.core.config import Config
 from alertd.core.ledger.records import Notice
@@ -40,11 +40,11 @@ class RowsApart:
         """Return whether rows have been set apart or released since the last look. Cheap to call."""
         return tuple(await self._deps.ledger.find_unreadable(0)) != self.rows
 
-    async def look(self, config: Config) -> tuple[bool, bool]:
+    async def look(self, config: Config) -> tuple[Sequence[Unreadable], Sequence[Unreadable]]:
         """Look at the next rows of the ledger, and tell of each row once.
 
         Returns:
-            whether rows have been set apart since the last look, and whether rows have been released.
+            the rows that have been set apart since the last look, and those that have been released.
 
         Raises:
             LedgerError: the ledger cannot be used; call again later.
@@ -68,7 +68,7 @@ class RowsApart:
         for row in released[:MAX_LINES]:
             deps.log.info(Event.ROW_RECOVERED, table=row.table, key=row.key)
         self.rows = found
-        return bool(new), bool(released)
+        return new, released
 
     async def _tell(self, config: Config, new: list[Unreadable]) -> None:
         """Send a notice to the operator. The same rows make one notice a day."""

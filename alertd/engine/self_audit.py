@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import date, datetime
 from math import inf
 
-from alertd.core.config import Config, Definitions
+from alertd.core.config import Config, Definitions, Timeline, UnreadMilestones, list_milestones
 from alertd.core.ledger.records import DeliveryState, Known
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.planning.audit import (
@@ -24,9 +24,9 @@ from alertd.core.planning.audit import (
     list_notices,
     report_damage,
 )
-from alertd.core.planning.relative import resolve
 from alertd.engine.deps import Dependencies
-from alertd.errors import LedgerDamaged, LedgerError
+from alertd.engine.resolving import ReadTimeline, keep_in_memory, resolve_timelines
+from alertd.errors import LedgerDamaged, LedgerError, TimelineUnread
 from alertd.ports import LEASE_FOR, LedgerReader
 from alertd.system.telemetry import Event
 
@@ -34,28 +34,35 @@ DEAD_LIMIT = 100
 """How many of the latest dead deliveries an audit looks at."""
 
 
-class Auditor:
-    """Compares definitions, plan and ledger, a slice of the milestones in each audit."""
+FILES_AT_ONCE = 20
+"""How many files an audit reads at most, whose milestones are not in memory."""
 
-    def __init__(self, ledger: LedgerReader) -> None:
+
+class Auditor:
+    """Compares definitions, plan and ledger, a slice of the milestones in each audit.
+
+    Args:
+        read: reads the milestones of a timeline that are not in memory, or raises TimelineUnread.
+
+    Attributes:
+        missing: the timelines of which the last audit has missed reminders, by id.
+    """
+
+    def __init__(self, ledger: LedgerReader, read: ReadTimeline = keep_in_memory) -> None:
+        self.missing: frozenset[str] = frozenset()
         self._ledger = ledger
-        self._next = 0
+        self._read = read
+        self._waiting: list[Timeline] = []
+        self._rest: list[Milestone] = []
         self._definitions: Definitions | None = None
         self._done: Mapping[str, date] = {}
-        self._milestones: tuple[Milestone, ...] = ()
 
     def use(self, definitions: Definitions | None, done: Mapping[str, date]) -> None:
         """Compare with the definitions that were reconciled last; None: another node reconciles."""
         if definitions is self._definitions and done == self._done:
             return
-        self._definitions, self._done, self._next = definitions, done, 0
-        if definitions is None:
-            self._milestones = ()
-            return
-        every = {
-            milestone.id: milestone for timeline in definitions.timelines for milestone in timeline.milestones
-        }
-        self._milestones = tuple(resolve(every, done).values())
+        self._definitions, self._done = definitions, done
+        self._begin()
 
     async def run(
         self,
@@ -83,10 +90,10 @@ class Auditor:
         )
 
     async def _find_missing(self, config: Config, now: datetime) -> list[str]:
-        if not self._milestones:
+        self.missing = frozenset()
+        batch = await self._take_slice()
+        if not batch:
             return []
-        batch = self._milestones[self._next : self._next + SLICE]
-        self._next = 0 if self._next + SLICE >= len(self._milestones) else self._next + SLICE
         wanted = _list_expected(batch, config, now)
         present = await self._ledger.find_known(owed=tuple(wanted))
         missing = {key: name for key, name in wanted.items() if key not in present}
@@ -94,7 +101,40 @@ class Auditor:
             return []
         records = await self._ledger.read_records_by_id(list_instances(batch, now, config.catch_up))
         good = find_unscheduled(missing, batch, records, config.route, now, config.catch_up)
-        return sorted(name for key, name in missing.items() if key not in good)
+        found = sorted(name for key, name in missing.items() if key not in good)
+        self.missing = frozenset(name.partition("/")[0] for name in found)
+        return found
+
+    async def _take_slice(self) -> list[Milestone]:
+        """Return the next milestones, resolved, at most SLICE of them.
+
+        Repeated calls go through all timelines, in the order of their files. A file that cannot be read is
+        left out.
+        """
+        files = 0
+        while len(self._rest) < SLICE and self._waiting and files < FILES_AT_ONCE:
+            timeline = self._waiting.pop()
+            files += isinstance(timeline.milestones, UnreadMilestones)
+            self._rest += await self._read_resolved(timeline)
+        batch, self._rest = self._rest[:SLICE], self._rest[SLICE:]
+        if not self._rest and not self._waiting:
+            self._begin()
+        return batch
+
+    def _begin(self) -> None:
+        timelines = self._definitions.timelines if self._definitions is not None else ()
+        self._waiting, self._rest = [*reversed(timelines)], []
+
+    async def _read_resolved(self, timeline: Timeline) -> list[Milestone]:
+        definitions = self._definitions
+        if definitions is None:
+            return []
+        try:
+            read = await self._read(timeline)
+            resolved = await resolve_timelines(self._ledger, self._read, definitions, [read], self._done, {})
+        except (TimelineUnread, ValueError):
+            return []
+        return [resolved[name] for name in list_milestones([read])]
 
     async def _find_unreported(self, config: Config) -> list[str]:
         operator = config.receivers.get(config.operator)
@@ -137,9 +177,9 @@ outcomes that are not settled yet."""
 class SelfAudit:
     """Audits the ledger and keeps the last audit; tells the log, the metrics and the dead man's switch."""
 
-    def __init__(self, deps: Dependencies) -> None:
+    def __init__(self, deps: Dependencies, read: ReadTimeline = keep_in_memory) -> None:
         self._deps = deps
-        self._auditor = Auditor(deps.ledger)
+        self._auditor = Auditor(deps.ledger, read)
         self._audit: Audit | None = None
         self._audited_s = deps.clock.monotonic()
         self._heartbeat: asyncio.Task[None] | None = None
@@ -155,6 +195,11 @@ class SelfAudit:
     def findings(self) -> tuple[str, ...]:
         """The findings of the last audit, a sentence each."""
         return tuple(str(finding) for finding in self._audit.findings) if self._audit else ()
+
+    @property
+    def missing(self) -> frozenset[str]:
+        """The timelines of which the last audit has missed reminders, by id."""
+        return self._auditor.missing
 
     def is_well(self) -> bool:
         """Return whether the last audit is recent and found nothing that a restart may fix.

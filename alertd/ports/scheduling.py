@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Protocol
 
+from alertd.core.ledger.fingerprint import TimelineFingerprint
 from alertd.core.ledger.records import Delivery, HistoryEntry, Record, ScheduledReminder
 from alertd.core.reason import Reason
 from alertd.core.routing.digest import NextDigest
@@ -30,6 +31,9 @@ class Changes:
         digests: inserted when the key is new; when it is there, ``at`` is written unless that digest has
             been made since (another ``since``).
         no_digests: keys of digests that are owed no more.
+        fingerprints: written in place of the fingerprints of the same timelines, after everything else.
+        no_fingerprints: the ids of timelines that are about to change, or of which nothing is known any more:
+            their fingerprints are deleted.
     """
 
     records: tuple[Record, ...] = ()
@@ -39,6 +43,8 @@ class Changes:
     deliveries: tuple[Delivery, ...] = ()
     digests: tuple[NextDigest, ...] = ()
     no_digests: tuple[str, ...] = ()
+    fingerprints: tuple[TimelineFingerprint, ...] = ()
+    no_fingerprints: tuple[str, ...] = ()
 
 
 class ChangeWriter(Protocol):
@@ -99,6 +105,27 @@ class TimelineReader(Protocol):
 
     async def read_done_dates(self) -> Mapping[str, date]:
         """Return the local done date of each milestone that is done, by full id."""
+
+    async def read_fingerprints(self) -> Sequence[TimelineFingerprint]:
+        """Return the fingerprint of each timeline that has one, sorted by timeline.
+
+        One whose row cannot be read is left out, and so is one whose timeline has no longer as many records
+        that are not withdrawn as it had when the fingerprint was written.
+        """
+
+    async def read_snapshots(self, timeline: str) -> Mapping[str, str]:
+        """Return how each milestone of a timeline is defined in the ledger, packed, by full id.
+
+        Those that are withdrawn are left out. The texts are those of
+        :func:`alertd.core.ledger.snapshot.dump_milestone`.
+        """
+
+    async def read_deferred(self, now: datetime, limit: int, after: str = "") -> Sequence[ScheduledReminder]:
+        """Return at most ``limit`` pending reminders with ``wake_at > max(at, now)``, sorted by key.
+
+        Args:
+            after: only reminders with a greater key are returned.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,12 +6,14 @@ A row that cannot be read is set apart and left out; see :mod:`alertd.store.quar
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, Select, and_, func, or_, select
 
+from alertd.core.ledger.fingerprint import TimelineFingerprint
 from alertd.core.ledger.records import (
     Attempt,
     Delivery,
@@ -207,6 +209,45 @@ def read_digests(connection: Connection) -> list[NextDigest]:
     """Return the next digests, the earliest first."""
     statement = select(schema.next_digest).order_by(schema.next_digest.c.at, schema.next_digest.c.key)
     return decode_readable(connection, rows.decode_digest, connection.execute(statement))
+
+
+def read_fingerprints(connection: Connection) -> list[TimelineFingerprint]:
+    """Return the fingerprints; see :meth:`alertd.ports.TimelineReader.read_fingerprints`."""
+    table = schema.fingerprint
+    present = (
+        select(func.count())
+        .select_from(_milestone)
+        .where(_milestone.c.timeline == table.c.timeline, _milestone.c.withdrawn.is_(False))
+        .scalar_subquery()
+    )
+    found = []
+    for row in connection.execute(select(table).where(table.c.records == present)):
+        # A row that cannot be read tells nothing, so that its timeline is reconciled and it is written again.
+        with suppress(UnreadableRow):
+            found.append(rows.decode_fingerprint(row))
+    return sorted(found, key=lambda fingerprint: fingerprint.timeline)
+
+
+def read_snapshots(connection: Connection, timeline: str) -> dict[str, str]:
+    """Return the packed milestones of a timeline by id, without those that are withdrawn."""
+    statement = select(_milestone.c.id, _milestone.c.snapshot).where(
+        _milestone.c.timeline == timeline, _milestone.c.withdrawn.is_(False)
+    )
+    return {row.id: row.snapshot for row in connection.execute(statement)}
+
+
+def read_deferred(
+    connection: Connection, now: datetime, limit: int, after: str = ""
+) -> list[ScheduledReminder]:
+    """Return deferred reminders; see :meth:`alertd.ports.TimelineReader.read_deferred`."""
+    statement = (
+        select(_owed)
+        .where(schema.IS_PENDING, _owed.c.wake_at > _owed.c.at, _owed.c.wake_at > rows.to_micros(now))
+        .order_by(_owed.c.key)
+    )
+    if after:
+        statement = statement.where(_owed.c.key > after)
+    return [reminder for _, reminder in read_limited(connection, statement, rows.decode_owed, limit)]
 
 
 def read_held(connection: Connection, receiver: str, now: datetime) -> list[tuple[ScheduledReminder, Record]]:

@@ -20,6 +20,8 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Row, bindparam
 
+from alertd.core.ledger import fingerprint as fingerprints
+from alertd.core.ledger.fingerprint import TimelineFingerprint
 from alertd.core.ledger.records import (
     Attempt,
     Delivery,
@@ -34,7 +36,7 @@ from alertd.core.ledger.records import (
 from alertd.core.ledger.snapshot import (
     check_text,
     check_texts,
-    pack,
+    dump_milestone,
     pack_edition,
     pack_grounds,
     pack_move,
@@ -148,7 +150,7 @@ def encode_record(record: Record) -> Fields:
         "withdrawn": record.withdrawn,
         **encode_status(record.status),
         "stated": dump_json(pack_values(record.values)),
-        "snapshot": dump_json(pack(milestone)),
+        "snapshot": dump_milestone(milestone),
     }
 
 
@@ -437,6 +439,33 @@ def decode_digest(row: Row[Any]) -> NextDigest:
         )
     except Exception as error:
         raise make_unreadable("next_digest", row.key, error) from error
+
+
+def encode_fingerprint(fingerprint: TimelineFingerprint) -> Fields:
+    """Return the columns but ``records``, which is counted when the row is written."""
+    return {
+        "timeline": fingerprint.timeline,
+        "file": fingerprint.file,
+        "content": fingerprint.content,
+        "environment": fingerprint.environment,
+        "reconciled_at": to_micros(fingerprint.reconciled_at),
+        "details": dump_json(fingerprints.pack_details(fingerprint)),
+    }
+
+
+def decode_fingerprint(row: Row[Any]) -> TimelineFingerprint:
+    try:
+        check_texts(row.timeline, row.file, row.content, row.environment)
+        return TimelineFingerprint(
+            timeline=row.timeline,
+            file=row.file,
+            content=row.content,
+            environment=row.environment,
+            reconciled_at=from_micros(row.reconciled_at),
+            **fingerprints.unpack_details(json.loads(row.details)),
+        )
+    except Exception as error:
+        raise make_unreadable("fingerprint", row.timeline, error) from error
 
 
 def encode_attempt(attempt: Attempt) -> Fields:

@@ -32,7 +32,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Dialect
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0009")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
 """Every revision of the schema, the oldest first.
 
 With this list, alertd finds out whether a database is up to date without an import of Alembic. A test
@@ -123,6 +123,9 @@ Index(
     owed.c.receiver,
     sqlite_where=IS_PENDING,
 )
+# The few reminders that wait longer than they are due in, for the end of a mute or a snooze.
+_deferred = IS_PENDING & (owed.c.wake_at > owed.c.at)
+Index("owed_deferred", owed.c.key, sqlite_where=_deferred, postgresql_where=_deferred)
 Index("owed_of", owed.c.milestone, owed.c.receiver, owed.c.state, owed.c.at)
 
 delivery = Table(
@@ -221,6 +224,20 @@ next_digest = Table(
     _text("name"),
     _instant("at"),
     _instant("since"),
+)
+
+fingerprint = Table(
+    "fingerprint",
+    metadata,
+    Column("timeline", Text, primary_key=True),
+    _text("file"),
+    _text("content"),
+    _text("environment"),
+    _instant("reconciled_at"),
+    # How many milestones of the timeline the ledger had when the row was written. With another number, rows
+    # have been lost since, and the row counts for nothing.
+    Column("records", Integer, nullable=False),
+    _text("details"),
 )
 
 remembered = Table(

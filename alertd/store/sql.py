@@ -102,6 +102,9 @@ class SqlLedger:
     read_latest = _reads(reading.read_latest)
     read_done_dates = _reads(reading.read_done_dates)
     read_digests = _reads(reading.read_digests)
+    read_fingerprints = _reads(reading.read_fingerprints)
+    read_snapshots = _reads(reading.read_snapshots)
+    read_deferred = _reads(reading.read_deferred)
     apply = _writes(_apply, announce=True)
 
     # LeadershipLedger, NodeRegistry

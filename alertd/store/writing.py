@@ -13,17 +13,20 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
+    func,
     not_,
     or_,
+    select,
     text,
     update,
 )
 
+from alertd.core.ledger.fingerprint import TimelineFingerprint
 from alertd.core.ledger.records import Attempt, Delivery, HistoryEntry, Record, ScheduledReminder
 from alertd.core.routing.digest import NextDigest
 from alertd.ports import KEEP_REPORTS, Changes, NodeReport
 from alertd.store import rows, schema
-from alertd.store.database.dialect import Insert, insert_for, insert_into, lock_rows
+from alertd.store.database.dialect import Insert, insert_for, insert_into, lock_rows, split_chunks
 from alertd.store.quarantine import find_quarantine, is_sound
 from alertd.store.statements import run_many
 
@@ -33,6 +36,7 @@ def write_changes(connection: Connection, changes: Changes) -> None:
 
     Cancellations are written first, so a key that is both cancelled and scheduled ends up scheduled.
     """
+    delete_fingerprints(connection, changes.no_fingerprints)
     write_records(connection, changes.records)
     touched = (*(key for key, _ in changes.cancelled), *(reminder.key for reminder in changes.owed))
     lock_rows(connection, schema.owed.c.key, touched)
@@ -46,6 +50,7 @@ def write_changes(connection: Connection, changes: Changes) -> None:
     write_digests(connection, changes.digests, changes.no_digests)
     write_history(connection, changes.history)
     write_deliveries(connection, changes.deliveries)
+    write_fingerprints(connection, changes.fingerprints)
 
 
 def write_records(connection: Connection, records: Sequence[Record]) -> None:
@@ -118,6 +123,33 @@ def write_digests(connection: Connection, digests: Sequence[NextDigest], gone: S
         )
         connection.execute(statement, [rows.encode_digest(digest) for digest in digests])
         find_quarantine(connection).discard("next_digest", [digest.key for digest in digests])
+
+
+def write_fingerprints(connection: Connection, fingerprints: Sequence[TimelineFingerprint]) -> None:
+    """Write the fingerprints of timelines, each with the number of records that the timeline has now."""
+    if not fingerprints:
+        return
+    insert = insert_into(connection, schema.fingerprint)
+    changed = {column.name: column for column in insert.excluded if column.name != "timeline"}
+    statement = insert.on_conflict_do_update(index_elements=["timeline"], set_=changed)
+    fields = []
+    for fingerprint in fingerprints:
+        records = (
+            select(func.count())
+            .select_from(schema.milestone)
+            .where(
+                schema.milestone.c.timeline == fingerprint.timeline, schema.milestone.c.withdrawn.is_(False)
+            )
+        )
+        counted = connection.execute(records).scalar_one()
+        fields.append(rows.encode_fingerprint(fingerprint) | {"records": counted})
+    connection.execute(statement, fields)
+
+
+def delete_fingerprints(connection: Connection, timelines: Sequence[str]) -> None:
+    """Delete the fingerprints of timelines."""
+    for chunk in split_chunks(timelines):
+        connection.execute(delete(schema.fingerprint).where(schema.fingerprint.c.timeline.in_(chunk)))
 
 
 def write_deliveries(connection: Connection, deliveries: Sequence[Delivery]) -> None:

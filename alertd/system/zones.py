@@ -5,9 +5,11 @@ Python keeps the rules of each zone in memory for as long as a process runs (``z
 
 from __future__ import annotations
 
+import hashlib
 import os
 import zoneinfo
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from functools import lru_cache
 from importlib.util import find_spec
 
 _COPIES = frozenset(("posix", "right"))
@@ -72,6 +74,27 @@ def read_zone_signature() -> frozenset[_Entry]:
     The files are those on ``zoneinfo.TZPATH``; without any, those of the package ``tzdata``.
     """
     return frozenset(entry for root in _find_roots() for entry in _list_entries(root))
+
+
+@lru_cache(maxsize=1)
+def _hash_contents(signature: frozenset[_Entry], roots: tuple[str, ...]) -> str:
+    """Return the SHA-256 of the names and contents of the files that ``signature`` lists."""
+    whole = hashlib.sha256()
+    for path, *_ in sorted(signature):
+        root = next((root for root in roots if path.startswith(root)), "")
+        whole.update(path.removeprefix(root).encode() + b"\0")
+        try:
+            with open(path, "rb") as file:
+                whole.update(hashlib.file_digest(file, "sha256").digest())
+        except OSError as error:
+            whole.update(str(error.errno).encode())
+    return whole.hexdigest()
+
+
+def hash_zones() -> str:
+    """Return the fingerprint of the database in use, the same on every machine that has the same rules."""
+    roots = _find_roots()
+    return _hash_contents(read_zone_signature(), tuple(roots))
 
 
 def _find_roots() -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from alertd.core.ledger.fingerprint import TimelineFingerprint
 from alertd.core.ledger.records import (
     Attempt,
     Delivery,
@@ -60,6 +61,7 @@ class MemoryBase:
         self._remembered: dict[tuple[str, str], Mapping[str, str]] = {}
         self._nodes: dict[str, NodeReport] = {}
         self._digests: dict[str, NextDigest] = {}
+        self._fingerprints: dict[str, TimelineFingerprint] = {}
         self._lead: Lead | None = None
         self._writes = 0
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
+from alertd.core.ledger.fingerprint import TimelineFingerprint
 from alertd.core.ledger.records import (
     CHANNEL,
     Delivery,
@@ -20,6 +21,7 @@ from alertd.core.ledger.records import (
     ReminderState,
     ScheduledReminder,
 )
+from alertd.core.ledger.snapshot import dump_milestone
 from alertd.core.ledger.unreadable import Unreadable
 from alertd.core.milestones import status as milestone_status
 from alertd.core.milestones.occurrence import Cause
@@ -129,6 +131,10 @@ class MemoryLedger(MemoryDeliveries, MemoryReader):
         for digest in changes.digests:
             if self._digests.setdefault(digest.key, digest).since == digest.since:
                 self._digests[digest.key] = digest
+        for timeline in changes.no_fingerprints:
+            self._fingerprints.pop(timeline, None)
+        for fingerprint in changes.fingerprints:
+            self._fingerprints[fingerprint.timeline] = fingerprint
         self._write(owed=changes.owed, deliveries=changes.deliveries, history=changes.history)
 
     async def take_lead(
@@ -145,6 +151,26 @@ class MemoryLedger(MemoryDeliveries, MemoryReader):
 
     async def read_leader(self) -> str:
         return self._lead.node if self._lead else ""
+
+    async def read_fingerprints(self) -> Sequence[TimelineFingerprint]:
+        return sorted(self._fingerprints.values(), key=lambda fingerprint: fingerprint.timeline)
+
+    async def read_snapshots(self, timeline: str) -> Mapping[str, str]:
+        return {
+            record.id: dump_milestone(record.milestone)
+            for record in self._records.values()
+            if record.milestone.timeline == timeline and not record.withdrawn
+        }
+
+    async def read_deferred(self, now: datetime, limit: int, after: str = "") -> Sequence[ScheduledReminder]:
+        deferred = [
+            reminder
+            for reminder in self._owed.values()
+            if reminder.state is ReminderState.PENDING
+            and reminder.wake_at > max(reminder.at, now)
+            and reminder.key > after
+        ]
+        return sorted(deferred, key=lambda reminder: reminder.key)[:limit]
 
     async def read_digests(self) -> Sequence[NextDigest]:
         return sorted(self._digests.values(), key=lambda digest: (digest.at, digest.key))

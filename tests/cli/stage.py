@@ -19,6 +19,7 @@ from alertd.core.message.message import Message
 from alertd.engine.binding import Binder
 from alertd.engine.delivery import ClockReading, Dispatcher
 from alertd.engine.reconcile import reconcile
+from alertd.engine.reconcile_pass import PassOptions
 from alertd.ports import LEASE_FOR, Ledger
 from alertd.system.settings import read_settings
 
@@ -117,7 +118,7 @@ class Staged:
         async def working(ledger: Ledger) -> None:
             definitions = composition.load_definitions(read_settings(config=self.folder))
             assert definitions.config is not None
-            await reconcile(ledger, definitions, now)
+            await reconcile(ledger, definitions, PassOptions(now=now))
             channels = [
                 f"{receiver.name}/{spec.name}"
                 for receiver in definitions.config.receivers.values()

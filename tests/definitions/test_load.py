@@ -10,7 +10,8 @@ from pydantic import BaseModel
 
 from alertd.core.config import Definitions
 from alertd.definitions.config.read import Inherited
-from alertd.definitions.load import MAX_PROBLEMS_OF_ALL, Cache, list_definition_files, load
+from alertd.definitions.folder import DefinitionFolder
+from alertd.definitions.load import MAX_PROBLEMS_OF_ALL, list_definition_files, load
 from alertd.definitions.reading.lines import read_lines
 from alertd.definitions.reading.reader import MAX_PROBLEMS
 from alertd.definitions.reading.yaml import MAX_BYTES, read_yaml
@@ -209,34 +210,33 @@ def test_the_digest_changes_with_every_byte_and_name(folder: Path, options: Opti
 
 
 def test_an_unchanged_file_is_not_parsed_again(folder: Path, options: Options) -> None:
-    """A cached result is returned until the file or the configuration changes."""
-    cache: Cache = {}
-    first = load(folder, options, cache)
+    """Only what has changed is parsed, and everything if the configuration has."""
+    found = DefinitionFolder(folder, options)
+    first = found.load()
     (folder / "milestones" / "b.yml").write_text(_timeline("b") + "# changed\n")
 
-    second = load(folder, options, cache)
+    second = found.load()
+    parsed = found.parsed
+    (folder / "alertd.yaml").write_text("timezone: Asia/Baghdad\n")
+    third = found.load()
 
     assert second.timelines[0] is first.timelines[0]
-    assert second.timelines[1] is not first.timelines[1]
-    (folder / "alertd.yaml").write_text("timezone: Asia/Baghdad\n")
-    third = load(folder, options, cache)
-    assert third.timelines[0].milestones[0].zone.key == "Asia/Baghdad"
-    (folder / "milestones" / "a.yaml").unlink()
-    load(folder, options, cache)
-    assert cache.keys() == {"milestones/b.yml"}
+    assert second.timelines[1] != first.timelines[1]
+    assert (parsed, found.parsed) == (3, 5)
+    assert found.read(third.timelines[0]).milestones[0].zone.key == "Asia/Baghdad"
 
 
 def test_problems_of_an_unchanged_file_come_again(folder: Path, options: Options) -> None:
-    """Problems of cached files are reported again, and checks between files are repeated."""
+    """A file is checked again if one that it counts from has changed, and at each load while it is broken."""
     (folder / "milestones" / "b.yml").write_text(_timeline("b", "[{id: y, title: Y, after: a/x + 1d}]"))
-    cache: Cache = {}
-    assert not load(folder, options, cache).problems
+    found = DefinitionFolder(folder, options)
+    assert not found.load().problems
 
     (folder / "milestones" / "a.yaml").write_text(_timeline("a"))
 
     expected = ["milestones/b.yml:3:39: 'a/x': no such milestone"]
-    assert _said(load(folder, options, cache)) == expected
-    assert _said(load(folder, options, cache)) == expected
+    assert _said(found.load()) == expected
+    assert _said(found.load()) == expected
 
 
 def test_the_files_to_watch_are_those_that_are_read(folder: Path, options: Options) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from alertd.core.config import list_milestones
 from alertd.core.ledger.outcome import Outcome, Retry
 from alertd.core.ledger.records import DeliveryState, ReminderState
 from alertd.core.planning.audit import AuditFault
@@ -193,7 +194,7 @@ async def test_retry_that_waits_for_a_year_is_due_now(ledger: Ledger) -> None:
     (waiting, _, _), *_ = await ledger.find_deliveries(state=DeliveryState.READY)
 
     right, _ = a_stage(ledger, NOW, "node-2")
-    right.define(*ahead.scene.timelines[0].milestones)
+    right.define(*list_milestones(ahead.scene.timelines).values())
     await begun(right)
     (delivery, attempts, _), *_ = await ledger.find_deliveries(delivery=waiting.id)
 

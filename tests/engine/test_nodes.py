@@ -13,6 +13,7 @@ import pytest
 from alertd.engine.daemon import Daemon
 from alertd.engine.leader import LEAD_FOR, LeaderLease
 from alertd.engine.reconcile import reconcile
+from alertd.engine.reconcile_pass import PassOptions
 from alertd.engine.status import LIVE_FOR, find_differences
 from alertd.engine.timer import Chore
 from alertd.errors import LeadLost
@@ -104,9 +105,9 @@ async def test_reconciliation_that_has_lost_the_lead_writes_no_more(ledger: Ledg
         return term
 
     with pytest.raises(LeadLost):
-        await reconcile(ledger, files, clock.at, term=stalled)
+        await reconcile(ledger, files, PassOptions(now=clock.at, term=stalled))
     half = await ledger.read_timelines()
-    await reconcile(ledger, files, clock.at)
+    await reconcile(ledger, files, PassOptions(now=clock.at))
 
     assert set(half) == {"t"}
     assert set(await ledger.read_timelines()) == {"t", "u"}

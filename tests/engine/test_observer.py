@@ -1,7 +1,7 @@
 """Log lines of reconciliations: as many as things happened, however many instances a series has."""
 
 from alertd.engine.observer import log_report
-from alertd.engine.reconcile import Report
+from alertd.engine.reconcile_pass import Report
 from alertd.testing.memory_ledger import MemoryLedger
 from tests.scene import Scene, a_log, a_milestone
 

@@ -12,7 +12,9 @@ from alertd.core.milestones.policy import Policy
 from alertd.core.milestones.status import ActionKind
 from alertd.core.time.duration import Duration
 from alertd.core.time.interval import NamedInterval, TimeInterval
-from alertd.engine.reconcile import AT_ONCE, reconcile_dependents
+from alertd.engine.reconcile import reconcile_dependents
+from alertd.engine.reconcile_pass import PassOptions
+from alertd.engine.reconcile_timeline import AT_ONCE
 from alertd.ports import Ledger
 from alertd.testing.memory_ledger import MemoryLedger
 from tests.engine.test_daemon import Stage, turns
@@ -120,7 +122,11 @@ async def test_done_date_plans_only_what_depends_on_it() -> None:
     definitions = Definitions(config=scene.config, timelines=scene.timelines)
 
     report = await reconcile_dependents(
-        watched, definitions, scene.now, changed={"t/base"}, done=await memory.read_done_dates()
+        watched,
+        definitions,
+        PassOptions(now=scene.now),
+        changed={"t/base"},
+        done=await memory.read_done_dates(),
     )
 
     assert sorted(report.moved) == ["u/last", "u/next"]
@@ -140,7 +146,11 @@ async def test_done_date_that_nothing_depends_on_reads_no_milestone() -> None:
     definitions = Definitions(config=scene.config, timelines=scene.timelines)
 
     report = await reconcile_dependents(
-        watched, definitions, scene.now, changed={"u/next"}, done=await memory.read_done_dates()
+        watched,
+        definitions,
+        PassOptions(now=scene.now),
+        changed={"u/next"},
+        done=await memory.read_done_dates(),
     )
 
     assert not report.changed
@@ -162,7 +172,11 @@ async def test_base_in_a_broken_file_is_taken_from_the_ledger() -> None:
     )
 
     report = await reconcile_dependents(
-        ledger, definitions, scene.now, changed={"broken/base"}, done=await ledger.read_done_dates()
+        ledger,
+        definitions,
+        PassOptions(now=scene.now),
+        changed={"broken/base"},
+        done=await ledger.read_done_dates(),
     )
 
     assert report.moved == ["u/next"]

@@ -16,6 +16,7 @@ from alertd.core.planning.reminders import HORIZON
 from alertd.core.reason import TooLateAtLoad
 from alertd.core.time.duration import Duration
 from alertd.engine.reconcile import reconcile
+from alertd.engine.reconcile_pass import PassOptions
 from alertd.ports import Ledger
 from tests.scene import (
     ROOT,
@@ -330,7 +331,7 @@ async def test_nothing_is_concluded_without_a_configuration(ledger: Ledger) -> N
     watched = Watched(ledger)
 
     with pytest.raises(ValueError, match="without a configuration"):
-        await reconcile(watched, Definitions(config=None), when("2026-09-24"))
+        await reconcile(watched, Definitions(config=None), PassOptions(now=when("2026-09-24")))
 
     assert watched.calls == []
 

@@ -9,7 +9,8 @@ import pytest
 from alertd.app import make_loader
 from alertd.definitions.reading.yaml import MAX_BYTES
 from alertd.engine.daemon import Daemon
-from alertd.engine.reconcile import Report, reconcile
+from alertd.engine.reconcile import reconcile
+from alertd.engine.reconcile_pass import PassOptions, Report
 from alertd.ports import Ledger
 from tests.engine.test_daemon import Stage, turns
 from tests.engine.test_vanished import heard
@@ -116,7 +117,7 @@ BREAKS = [
 
 
 async def reload(ledger: Ledger, folder: Path) -> Report:
-    return await reconcile(ledger, make_loader(folder)(), NOW)
+    return await reconcile(ledger, make_loader(folder)(), PassOptions(now=NOW))
 
 
 async def is_in_force(ledger: Ledger, milestone: str = M) -> bool:

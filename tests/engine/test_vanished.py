@@ -11,6 +11,7 @@ from alertd.core.config import Timeline
 from alertd.definitions.files import read_signature
 from alertd.engine.daemon import Daemon
 from alertd.engine.reconcile import reconcile
+from alertd.engine.reconcile_pass import PassOptions
 from alertd.ports import Ledger
 from tests.engine.test_daemon import Stage, turns
 from tests.scene import StepClock, a_ledger, a_milestone, when
@@ -158,7 +159,7 @@ async def test_folder_that_is_gone_in_any_way_keeps_what_was_known(
     )
     (milestones / "t.yaml").write_text(text)
     load, now = make_loader(config), when("2026-09-24")
-    await reconcile(ledger, load(), now)
+    await reconcile(ledger, load(), PassOptions(now=now))
     seen = read_signature(config)
 
     (milestones / "t.yaml").unlink()
@@ -166,11 +167,11 @@ async def test_folder_that_is_gone_in_any_way_keeps_what_was_known(
         (milestones / "README").write_text("nothing here")
     if way == "no folder":
         milestones.rmdir()
-    gone = await reconcile(ledger, load(), now)
+    gone = await reconcile(ledger, load(), PassOptions(now=now))
     changed = read_signature(config) != seen
     milestones.mkdir(exist_ok=True)
     (milestones / "t.yaml").write_text(text)
-    back = await reconcile(ledger, load(), now)
+    back = await reconcile(ledger, load(), PassOptions(now=now))
 
     record = await ledger.read_record(M)
     assert record is not None

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import struct
+from dataclasses import replace
 from datetime import time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from alertd.core.config import Config, Definitions, Heartbeat, NotifierSpec, Problem, Receiver, Timeline
+from alertd.core.config import (
+    Config,
+    Definitions,
+    Heartbeat,
+    NotifierSpec,
+    Problem,
+    Receiver,
+    Timeline,
+    UnreadMilestones,
+)
 from alertd.core.deadline import parse_deadline
 from alertd.core.ledger.backpressure import parse_rate
 from alertd.core.milestones.milestone import Claim, Milestone, Source
@@ -17,6 +28,7 @@ from alertd.core.routing.matcher import parse_matcher
 from alertd.core.routing.route import Route
 from alertd.core.time.duration import Duration
 from alertd.core.time.interval import NamedInterval, TimeInterval, parse_weekdays
+from alertd.errors import TimelineUnread
 from tests.sim.spec import (
     CATCH_UP_DAYS,
     CHANNELS,
@@ -74,9 +86,30 @@ def zone(key: str, offset_min: int | None = None) -> ZoneInfo:
     return ZoneInfo.from_file(io.BytesIO(data), key=key)
 
 
+def read_timeline(timeline: Timeline, files: Files) -> Timeline:
+    """What reading a file of the folder again gives, which must be the one that was loaded."""
+    if timeline.id in files.broken or _timeline(timeline.id, files) != timeline:
+        raise TimelineUnread(f"{timeline.file} has changed")
+    milestones = tuple(_milestone(one) for one in files.specs if one.timeline == timeline.id)
+    return replace(timeline, milestones=milestones)
+
+
 def _timeline(name: str, files: Files) -> Timeline:
-    milestones = tuple(_milestone(one) for one in files.specs if one.timeline == name)
-    return Timeline(id=name, title="A timeline", file=f"milestones/{name}.yaml", milestones=milestones)
+    """A timeline whose milestones are read again when they are needed."""
+    specs = [one for one in files.specs if one.timeline == name]
+    return Timeline(
+        id=name,
+        title="A timeline",
+        file=f"milestones/{name}.yaml",
+        milestones=UnreadMilestones(count=len(specs)),
+        content=_hash_specs(name, files),
+        environment=repr((files.rules, sorted({one.shift_min for one in files.specs}))),
+    )
+
+
+def _hash_specs(name: str, files: Files) -> str:
+    specs = [replace(one, shift_min=0) for one in files.specs if one.timeline == name]
+    return hashlib.sha256(repr(specs).encode()).hexdigest()
 
 
 @lru_cache(maxsize=512)

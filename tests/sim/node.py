@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
-from alertd.core.config import Config, Definitions
+from alertd.core.config import Config, Definitions, Timeline
 from alertd.core.planning.audit import Audit
 from alertd.engine.daemon import Daemon
 from alertd.engine.deps import Dependencies
@@ -18,7 +18,7 @@ from alertd.ports import Ledger, Notifier
 from alertd.system.systemd import Systemd
 from alertd.system.telemetry import Log
 from tests.sim.dice import Dice
-from tests.sim.files import definitions
+from tests.sim.files import definitions, read_timeline
 from tests.sim.ports import NodeClock, NodeLedger, SimNotifier, SimulatedBug
 from tests.sim.spec import CHANNELS, Files
 
@@ -254,6 +254,7 @@ class Node:
             clock=self.clock,
             log=cast(Log, NodeLog(self)),
             load=self._load,
+            read_timeline=self._read_timeline,
             signature=lambda: (self.world.version, self.is_old, self.lacks),
             file_worker=self.worker,
             build=self._build,
@@ -272,6 +273,10 @@ class Node:
         files = self.world.files.as_before_leads if self.is_old else self.world.files
         self.files = files.without_zone(self.lacks) if self.lacks else files
         return definitions(self.files, self.world.version)
+
+    def _read_timeline(self, timeline: Timeline) -> Timeline:
+        files = self.world.files.as_before_leads if self.is_old else self.world.files
+        return read_timeline(timeline, files.without_zone(self.lacks) if self.lacks else files)
 
     def lose_zone(self, zone: str) -> None:
         """From now on its zone database lacks a zone; with "" it has all of them."""

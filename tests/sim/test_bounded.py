@@ -23,7 +23,7 @@ from alertd.store import open_ledger
 from alertd.system.telemetry import Log
 from tests.scene import StepClock
 from tests.sim.expected import rungs_of
-from tests.sim.files import definitions
+from tests.sim.files import definitions, read_timeline
 from tests.sim.node import LiveDaemon
 from tests.sim.spec import CHANNELS, DESK, LEADS, Files, Spec
 from tests.sim.world import START
@@ -70,6 +70,7 @@ class Stage:
                 clock=self.clock,
                 log=cast(Log, log),
                 load=lambda: definitions(self.files, self.version),
+                read_timeline=lambda timeline: read_timeline(timeline, self.files),
                 signature=lambda: self.version,
                 build=lambda _config: {name: self.receiver for names in CHANNELS.values() for name in names},
                 node="n1:1",

@@ -12,6 +12,7 @@ The file is longer than 300 lines because both directions of the format belong t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -69,6 +70,11 @@ def pack(milestone: Milestone) -> Plain:
         "tentative": milestone.tentative,
     }
     return _drop_empty(packed)
+
+
+def dump_milestone(milestone: Milestone) -> str:
+    """Return a milestone as the ledger keeps it. Equal milestones have equal texts."""
+    return json.dumps(pack(milestone), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 def unpack(packed: Mapping[str, Any]) -> Milestone:

@@ -6,14 +6,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 
-from alertd.core.config import Problem
+from alertd.core.config import Problem, list_milestones
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.planning.relative import find_cycles, resolve_each
 from alertd.definitions.reading.reader import quote, suggest
 from alertd.definitions.timeline.claims import After
 from alertd.definitions.timeline.read import TimelineRead
 
-_NEAR_OF = 2_000
+NEAR_OF = 2_000
 """How many ids are compared to suggest a similar one."""
 
 MAX_SUGGESTIONS = 20
@@ -99,6 +99,17 @@ def _find_unknown_bases(read: Mapping[str, TimelineRead], suggest: Suggest) -> I
                 )
 
 
+def find_unknown_bases(read: Mapping[str, TimelineRead]) -> Iterator[str]:
+    """Find the full ids of bases that are in none of the files that were read."""
+    known = {name for result in read.values() for name in result.ids}
+    return (
+        after.claim.base
+        for result in read.values()
+        for after in result.after
+        if after.claim.base not in known
+    )
+
+
 def _explain_unknown_base(
     base: str, result: TimelineRead, known: Mapping[str, bool], suggest: Suggest | None
 ) -> str:
@@ -106,10 +117,10 @@ def _explain_unknown_base(
     advice = ""
     if timeline == result.id:
         if suggest is not None:
-            advice = suggest(own, [name.partition("/")[2] for name in islice(result.ids, _NEAR_OF)])
+            advice = suggest(own, [name.partition("/")[2] for name in islice(result.ids, NEAR_OF)])
         return f"{quote(own)}: no such milestone in this file" + (f"; {advice}" if advice else "")
     if suggest is not None:
-        advice = suggest(base, list(islice(known, _NEAR_OF)))
+        advice = suggest(base, list(islice(known, NEAR_OF)))
     return f"{quote(base)}: no such milestone" + (f"; {advice}" if advice else "")
 
 
@@ -123,7 +134,7 @@ def _find_cycles(read: Mapping[str, TimelineRead], broken: set[str]) -> Iterator
         milestone.id: milestone
         for result in read.values()
         if result.after and result.timeline is not None
-        for milestone in result.timeline.milestones
+        for milestone in list_milestones([result.timeline]).values()
         if milestone.relative
     }
     for chain in find_cycles(links):
@@ -145,7 +156,7 @@ def _find_unresolved(read: Mapping[str, TimelineRead], broken: set[str]) -> Iter
         milestone.id: milestone
         for file, result in read.items()
         if file not in broken and result.timeline is not None
-        for milestone in result.timeline.milestones
+        for milestone in list_milestones([result.timeline]).values()
     }
     places = [(file, after) for file, result in read.items() if file not in broken for after in result.after]
     _, failed = resolve_each(known, {})
