@@ -17,7 +17,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     ARRAY,
@@ -35,10 +35,11 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.dialects import sqlite
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from alertd.store.database.dialect import is_shared
+
+if TYPE_CHECKING:
+    from sqlalchemy import Dialect
 
 Build = Callable[..., Executable]
 """Builds a statement. The first argument is whether the database is PostgreSQL, and the rest is the shape."""
@@ -77,10 +78,20 @@ def run_many(connection: Connection, build: Build, values: Sequence[Values], *sh
 @lru_cache(maxsize=_STATEMENTS)
 def _make_sql(build: Build, shared: bool, *shape: Any) -> tuple[str, Mapping[str, Any]]:
     """Return the SQL of a statement, and the values of the parameters that are constants."""
-    dialect = PGDialect_psycopg() if shared else sqlite.pysqlite.dialect(paramstyle="named")
-    compiled = build(shared, *shape).compile(dialect=dialect)
+    compiled = build(shared, *shape).compile(dialect=_make_dialect(shared))
     constants = {name: bind.effective_value for name, bind in compiled.binds.items() if not bind.required}
     return compiled.string, constants
+
+
+def _make_dialect(shared: bool) -> Dialect:
+    """Return the dialect of the database in use. Only that one is imported, since each takes megabytes."""
+    if shared:
+        from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+
+        return PGDialect_psycopg()
+    from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+
+    return SQLiteDialect_pysqlite(paramstyle="named")
 
 
 def is_among(shared: bool, column: ColumnElement[str], name: str) -> ColumnElement[bool]:

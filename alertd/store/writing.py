@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     ColumnElement,
@@ -26,9 +26,12 @@ from alertd.core.ledger.records import Attempt, Delivery, HistoryEntry, Record, 
 from alertd.core.routing.digest import NextDigest
 from alertd.ports import KEEP_REPORTS, Changes, NodeReport
 from alertd.store import rows, schema
-from alertd.store.database.dialect import Insert, insert_for, insert_into, lock_rows, split_chunks
+from alertd.store.database.dialect import insert_for, insert_into, lock_rows, split_chunks
 from alertd.store.quarantine import find_quarantine, is_sound
 from alertd.store.statements import run_many
+
+if TYPE_CHECKING:
+    from alertd.store.database.dialect import Insert
 
 
 def write_changes(connection: Connection, changes: Changes) -> None:
