@@ -73,7 +73,7 @@ def read_lines(text: str) -> dict[str, Plain]:
     text = text.replace("\r\n", "\n")
     if not text.replace("\n", "").isprintable() and UNSEEN_OR_TAB.search(text):
         raise Unsure
-    values_at_most = 3 * text.count("\n") + 2 * sum(map(text.count, ",{[")) + 4
+    values_at_most = 3 * sum(map(text.count, "\n,{[")) + 4
     if values_at_most > MAX_NODES:
         raise Unsure
     lines = text.split("\n")

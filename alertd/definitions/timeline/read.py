@@ -141,12 +141,14 @@ class _TimelineFile:
                 milestone = quick.read(item)
                 if milestone is None:
                     self._read_milestone(make_node(item), claims)
+                    if reader.problems:
+                        raise Unsure
                 else:
                     self._ids[milestone.id] = False
                     self._milestones.append(milestone)
         except TooManyProblems:
             raise Unsure from None
-        if reader.problems or len(self._ids) < len(self._milestones):  # the same id again
+        if len(self._ids) < len(self._milestones):  # the same id again
             raise Unsure
         return self._make_result(has_places=False)
 
