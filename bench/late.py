@@ -44,6 +44,9 @@ SETTLES_S = 60.0
 """How long the benchmark waits at most for the last probe of a load."""
 
 LIMIT_S = 400.0
+LONG_S = 0.02
+"""How long a callback may keep the loop busy, by the time of the processor, before the benchmark notes it."""
+
 PARKED = timedelta(days=60)
 CHORES = {"AUDIT_EVERY_S": 6.0, "PRUNE_EVERY_S": 8.0}
 """Chores that the daemon does every minute or every day. Here, each falls into every load."""
@@ -67,6 +70,8 @@ class Lateness:
     Attributes:
         lost: probes that have not arrived.
         lag_s: the longest lag of the loop that the daemon has measured meanwhile; None if it does not say.
+        busy_s: how long one callback has kept the loop busy at most, by the time of the processor; 0 if none
+            was longer than LONG_S.
         note: how much of the load was done.
     """
 
@@ -76,6 +81,7 @@ class Lateness:
     worst_s: float
     lost: int
     lag_s: float | None
+    busy_s: float
     note: str = ""
 
 
@@ -149,7 +155,28 @@ def run_daemon(arguments: list[str]) -> None:
             raise SystemExit(f"{daemon.__name__} has no {name}: bench/late.py is out of date")
         setattr(daemon, name, every_s)
     sys.argv = ["alertd", *arguments]
+    note_long_callbacks()
     main()
+
+
+def note_long_callbacks() -> None:
+    """Write to standard error what holds up the loop for long, by the time of the processor.
+
+    On a busy machine the wall clock says little: the process may not run at all for a while.
+    """
+    run = asyncio.Handle._run
+
+    def run_and_measure(handle: asyncio.Handle) -> None:
+        began_s = time.thread_time()
+        run(handle)
+        took_s = time.thread_time() - began_s
+        if took_s > LONG_S:
+            print(
+                json.dumps({"bench": "long", "ms": round(took_s * 1e3), "what": repr(handle)}),
+                file=sys.stderr,
+            )
+
+    asyncio.Handle._run = run_and_measure  # type: ignore[method-assign]
 
 
 # -- the stage
@@ -282,6 +309,13 @@ class Stage:
             if not waiting:
                 return
             time.sleep(0.5)
+
+    def find_longest_callback(self, *, since: int) -> float:
+        """Return how long the longest callback took that was noted after the first bytes of the log."""
+        lines = self.log.read_bytes()[since:].splitlines()
+        return (
+            max((json.loads(line)["ms"] for line in lines if line.startswith(b'{"bench"')), default=0) / 1e3
+        )
 
     def age(self) -> int:
         """Make everything old that was withdrawn, so that it can be deleted."""
@@ -456,7 +490,7 @@ LOADS: dict[str, tuple[str, Callable[[Stage, float], str]]] = {
 
 def measure_load(stage: Stage, name: str) -> Lateness:
     label, load = LOADS[name]
-    lag = stage.read_lag()
+    lag, logged = stage.read_lag(), stage.log.stat().st_size
     begins = time.time() + BEGINS_AFTER_S
     due = stage.schedule(begins)
     time.sleep(BEGINS_AFTER_S)
@@ -475,6 +509,7 @@ def measure_load(stage: Stage, name: str) -> Lateness:
         worst_s=late[-1],
         lost=len(due) - len(late),
         lag_s=_find_longest(stage.read_lag(since=lag)),
+        busy_s=stage.find_longest_callback(since=logged),
         note=note,
     )
 
@@ -505,8 +540,9 @@ def format_line(found: Lateness, alone: Lateness | None) -> str:
     pairs = zip(_get_times(found), _get_times(alone), strict=True)
     ratios = " ".join(f"{mine / its:6.1f}" for mine, its in pairs)
     lag = "" if found.lag_s is None else f"{found.lag_s * 1e3:8.0f}"
+    busy = f"{found.busy_s * 1e3:5.0f}"
     lost = f"  {found.lost} lost" if found.lost else ""
-    return f"{found.load:32}{times}   {ratios} {lag:>9}   {found.note}{lost}"
+    return f"{found.load:32}{times}   {ratios} {lag:>9} {busy}   {found.note}{lost}"
 
 
 def main() -> None:
@@ -515,7 +551,10 @@ def main() -> None:
     parser.add_argument("loads", nargs="*", choices=[*LOADS, []], help=", ".join(LOADS))
     given = parser.parse_args()
     print(f"{given.milestones:,} milestones; a probe every {EVERY_S * 1e3:.0f} ms; milliseconds late")
-    print(f"{'beside':32}{'p50':>7} {'p99':>7} {'worst':>7}   {'p50':>6} {'p99':>6} {'worst':>6} {'lag':>9}")
+    print(
+        f"{'beside':32}{'p50':>7} {'p99':>7} {'worst':>7}   {'p50':>6} {'p99':>6} {'worst':>6} "
+        f"{'lag':>9}  {'busy':>4}"
+    )
     print(f"{'':56}{'(of that without a load)':>20}")
     alone: Lateness | None = None
     for found in measure(given.milestones, given.loads or tuple(LOADS)):

@@ -22,6 +22,7 @@ from alertd.engine.digests import Digests
 from alertd.engine.notices import report_unknown
 from alertd.errors import LedgerRefused
 from alertd.ports import ReminderQueue
+from alertd.system.worker_threads import compute
 
 BIND_LIMIT = 100
 """How many sets of reminders one transaction decides about. A set has one milestone and one receiver."""
@@ -204,7 +205,7 @@ class Binder:
         Returns:
             whether something was scheduled, so that it is due now.
         """
-        missed = self._list_missed(due, now)
+        missed = await compute(lambda: self._list_missed(due, now), len(due))
         if not missed:
             return False
         known = await self._ledger.find_known(owed=[owed.key for owed in missed])
@@ -255,7 +256,7 @@ class Binder:
             return BindResult(more=True)
         build = await self._digests.make(self._ledger, digest, held, now)
         rules = replace(self._make_rules(), making=build)
-        decisions, failed = self._decide(held, now, rules)
+        decisions, failed = await compute(lambda: self._decide(held, now, rules), len(held))
         failed = {**build.failed, **failed}
         try:
             return replace(await self._write(decisions, more=True), failed=failed)
