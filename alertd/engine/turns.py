@@ -92,9 +92,13 @@ class Turns:
         """Decide about the next part of what is due. Beside a big digest, see to the other receivers."""
         task = asyncio.create_task(active.binder.bind(now, known))
         self._beside.add(task)
+        wait_s = GIVE_WAY_S
         try:
-            while not (await asyncio.wait({task}, timeout=GIVE_WAY_S))[0]:
-                if active.binder.is_crowded:
+            while not (await asyncio.wait({task}, timeout=wait_s))[0]:
+                if not active.binder.is_crowded:
+                    # A ledger that hangs is not asked again and again.
+                    wait_s = min(2 * wait_s, LOOK_AGAIN_S)
+                else:
                     await self._bind_others(active)
                     await self._pages.attempt(self._sender.start(active.dispatcher, known), None)
             return task.result()
