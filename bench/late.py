@@ -12,11 +12,6 @@ as a mute does, because a deadline counts whole seconds.
 from __future__ import annotations
 
 import argparse
-import asyncio
-import json
-import os
-import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -24,31 +19,18 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
 
-PER_FILE = 500
-PROBES = 3_000
-CROWD = 10_000
-DIGEST = 5_000
-OLD = 20_000
+from bench.late_stage import EVERY_S, LASTS_S, LIMIT_S, PER_FILE, Stage, find_free_port
 
-EVERY_S = 0.1
-LASTS_S = 20.0
 BEGINS_AFTER_S = 2.0
 """When the first probe of a load is due. The daemon looks every second whether the ledger has changed."""
 
 SETTLES_S = 60.0
 """How long the benchmark waits at most for the last probe of a load."""
 
-LIMIT_S = 400.0
-PARKED = timedelta(days=60)
-CHORES = {"AUDIT_EVERY_S": 6.0, "PRUNE_EVERY_S": 8.0}
-"""Chores that the daemon does every minute or every day. Here, each falls into every load."""
-
-POLICY = "policy: {before: [1min], on_day: false, after: [], opens: false}\n"
 PAGES = (
     "/?zoom=all",
     "/",
@@ -67,6 +49,8 @@ class Lateness:
     Attributes:
         lost: probes that have not arrived.
         lag_s: the longest lag of the loop that the daemon has measured meanwhile; None if it does not say.
+        busy_s: how long one callback has kept the loop busy at most, by the time of the processor; 0 if none
+            was longer than LONG_S.
         note: how much of the load was done.
     """
 
@@ -76,293 +60,11 @@ class Lateness:
     worst_s: float
     lost: int
     lag_s: float | None
+    busy_s: float
     note: str = ""
 
 
-# -- processes
-
-
-def find_free_port() -> int:
-    with closing(socket.socket()) as there:
-        there.bind(("127.0.0.1", 0))
-        port: int = there.getsockname()[1]
-        return port
-
-
-@contextmanager
-def run_child(command: Sequence[str], log: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    with log.open("ab") as out:
-        child = subprocess.Popen(
-            [sys.executable, *command], stdout=out, stderr=out, env={**os.environ, **environment}
-        )
-        try:
-            yield child
-        finally:
-            child.send_signal(signal.SIGTERM)
-            try:
-                child.wait(30)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
-
-
-async def serve_sink(port: int, arrivals: Path) -> None:
-    """Answer every POST, and write a line for each milestone in it: when it arrived, and its id."""
-    with arrivals.open("a", buffering=1) as out:
-
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            while head := await _read_head(reader):
-                length = next(
-                    int(line.split(b":")[1]) for line in head if line.lower().startswith(b"content-length")
-                )
-                body = await reader.readexactly(length)
-                at = time.time()
-                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-                if b"/probe " in head[0]:
-                    out.writelines(
-                        f"{at} {item['milestone']}\n" for item in json.loads(body)["data"]["items"]
-                    )
-                elif b"/crowd " in head[0]:
-                    out.write(f"{at} crowd\n")
-                else:
-                    out.write(f"{at} other {length}\n")
-            writer.close()
-
-        async with await asyncio.start_server(serve, "127.0.0.1", port) as server:
-            await server.serve_forever()
-
-
-async def _read_head(reader: asyncio.StreamReader) -> list[bytes]:
-    try:
-        return (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")
-    except (asyncio.IncompleteReadError, ConnectionError):
-        return []
-
-
-def run_daemon(arguments: list[str]) -> None:
-    """Run alertd with some chores at other times; there is no setting for that."""
-    from alertd.cli import main
-    from alertd.engine import daemon
-
-    for name, every_s in CHORES.items():
-        if name not in vars(daemon):
-            raise SystemExit(f"{daemon.__name__} has no {name}: bench/late.py is out of date")
-        setattr(daemon, name, every_s)
-    sys.argv = ["alertd", *arguments]
-    main()
-
-
-# -- the stage
-
-
-@dataclass(kw_only=True)
-class Stage:
-    """A daemon with its folder, its ledger and its sink."""
-
-    folder: Path
-    milestones: int
-    port: int = field(default_factory=find_free_port)
-    web: int = field(default_factory=find_free_port)
-    used: int = 0
-    revision: int = 0
-    main: subprocess.Popen[bytes] | None = None
-
-    @property
-    def database(self) -> str:
-        return f"sqlite:///{self.folder / 'ledger.sqlite3'}"
-
-    @property
-    def log(self) -> Path:
-        return self.folder / "daemon.log"
-
-    def start(self, stack: ExitStack) -> None:
-        """Start everything, and load the milestones."""
-        (self.folder / "config" / "milestones").mkdir(parents=True)
-        (self.folder / "arrivals").touch()
-        self._write_config()
-        due = datetime.now(UTC) + timedelta(seconds=30 + (PROBES + CROWD + DIGEST) / 300)
-        self._write_due("probe", PROBES, due)
-        self._write_due("crowd", CROWD, due)
-        self._write_due("weekly", DIGEST, due)
-        sink = ["-m", "bench.late", "--sink", str(self.port), str(self.folder / "arrivals")]
-        stack.enter_context(run_child(sink, self.folder / "sink.log"))
-        self.main = stack.enter_context(self.run_daemon(self.web, self.log))
-        self._wait("daemon.ready")
-        if datetime.now(UTC) > due:
-            raise SystemExit("the probes fell due before they were loaded; the machine is too busy")
-        self._execute("update owed set wake_at = ? where state = 'pending'", _micros(due + PARKED))
-        self._execute("update next_digest set at = ?", _micros(due + PARKED))
-        for number in range(self.milestones // PER_FILE):
-            self._write_many(f"t{number}", PER_FILE)
-        for number in range(min(OLD, self.milestones) // PER_FILE):
-            self._write_many(f"old{number}", PER_FILE)
-        self.reload()
-        for path in (self.folder / "config" / "milestones").glob("old*.yaml"):
-            path.unlink()
-        self.reload()
-        while datetime.now(UTC) < due:
-            time.sleep(0.5)
-
-    def run_daemon(self, port: int, log: Path):  # type: ignore[no-untyped-def]  # a context manager
-        given = ["run", "--config", str(self.folder / "config"), "--database", self.database]
-        listens = f"127.0.0.1:{port}"
-        return run_child(
-            ["-m", "bench.late", "--daemon", *given], log, ALERTD_LISTEN=listens, ALERTD_LOG_FORMAT="json"
-        )
-
-    def reload(self) -> None:
-        assert self.main is not None
-        before = self.count("config.loaded")
-        self.main.send_signal(signal.SIGHUP)
-        self._wait("config.loaded", before + 1)
-
-    def change(self, files: int) -> None:
-        """Write files again, each with other titles."""
-        self.revision += 1
-        for number in range(files):
-            self._write_many(f"t{number}", PER_FILE)
-
-    def count(self, event: str) -> int:
-        return self.log.read_bytes().count(f'"{event}"'.encode())
-
-    def schedule(self, begins: float) -> dict[str, float]:
-        """Have a probe fall due every 100 ms. Returns when each does, by milestone."""
-        number = round(LASTS_S / EVERY_S)
-        names = [_name("probe", self.used + index) for index in range(number)]
-        self.used += number
-        due = {name: begins + index * EVERY_S for index, name in enumerate(names)}
-        with closing(self._connect()) as connection, connection:
-            connection.executemany(
-                "update owed set wake_at = ? where milestone = ? and state = 'pending'",
-                [(round(at * 1e6), name) for name, at in due.items()],
-            )
-        return due
-
-    def wake(self, timeline: str, at: float) -> None:
-        """Have everything of some timelines fall due at once."""
-        self._execute(
-            "update owed set wake_at = ? where milestone like ? and state = 'pending'",
-            round(at * 1e6),
-            f"{timeline}%",
-        )
-
-    def read_arrivals(self) -> dict[str, float]:
-        """Return when each probe arrived first."""
-        arrived: dict[str, float] = {}
-        for line in (self.folder / "arrivals").read_text().splitlines():
-            at, name, *_ = line.split()
-            arrived.setdefault(name, float(at))
-        return arrived
-
-    def count_arrivals(self, name: str) -> int:
-        return (self.folder / "arrivals").read_text().count(f" {name}\n")
-
-    def read_lag(self, *, since: dict[str, float] | None = None) -> dict[str, float]:
-        """Return the counts of the buckets of the loop's lag, minus those of ``since``."""
-        url = f"http://127.0.0.1:{self.web}/metrics"
-        with urllib.request.urlopen(url, timeout=LIMIT_S) as answer:
-            text = answer.read().decode()
-        found = {
-            line.split('"')[1]: float(line.split()[-1])
-            for line in text.splitlines()
-            if line.startswith("alertd_loop_lag_seconds_bucket")
-        }
-        return {bound: count - (since or {}).get(bound, 0.0) for bound, count in found.items()}
-
-    def wait_quiet(self) -> None:
-        """Wait until nothing is on its way, so that a load is over before the next begins."""
-        until = time.monotonic() + LIMIT_S
-        query = (
-            "select (select count(*) from delivery where state = 'ready') + (select count(*) from owed "
-            "where state = 'pending' and wake_at < strftime('%s', 'now') * 1000000)"
-        )
-        while time.monotonic() < until:
-            with closing(self._connect()) as connection:
-                (waiting,) = connection.execute(query).fetchone()
-            if not waiting:
-                return
-            time.sleep(0.5)
-
-    def age(self) -> int:
-        """Make everything old that was withdrawn, so that it can be deleted."""
-        old = _micros(datetime.now(UTC) - timedelta(days=4_000))
-        with closing(self._connect()) as connection, connection:
-            connection.execute(
-                "update history set at = ? where milestone in (select id from milestone where withdrawn)",
-                (old,),
-            )
-            return connection.execute("update milestone set changed_at = ? where withdrawn", (old,)).rowcount
-
-    def _execute(self, statement: str, *values: object) -> None:
-        with closing(self._connect()) as connection, connection:
-            connection.execute(statement, values)
-
-    def _connect(self) -> sqlite3.Connection:
-        return sqlite3.connect(self.folder / "ledger.sqlite3", timeout=60)
-
-    def _wait(self, event: str, times: int = 1) -> None:
-        until = time.monotonic() + LIMIT_S
-        while self.count(event) < times:
-            if time.monotonic() > until or (self.main is not None and self.main.poll() is not None):
-                raise SystemExit(f"the daemon did not say {event}: {self.log.read_text()[-2000:]}")
-            time.sleep(0.1)
-
-    def _write_config(self) -> None:
-        names = ("probe", "crowd", "weekly")
-        hooks = "".join(
-            f"  - {{name: {name}, notifiers: [{{type: webhook, url: 'http://127.0.0.1:{self.port}/{name}'}}]}}\n"
-            for name in (*names, "desk")
-        )
-        routes = "".join(f"    - {{matchers: ['to=\"{name}\"'], receiver: {name}}}\n" for name in names[:2])
-        (self.folder / "config" / "alertd.yaml").write_text(
-            "timezone: UTC\n"
-            f"receivers:\n{hooks}"
-            f"route:\n  receiver: desk\n  group_by: [milestone]\n  routes:\n{routes}"
-            "    - {matchers: ['to=\"weekly\"'], receiver: weekly, digest: {every: monday, ahead: 30d}}\n"
-        )
-
-    def _write_due(self, name: str, count: int, due: datetime) -> None:
-        deadline = f"{due + timedelta(minutes=1):%Y-%m-%dT%H:%M:%S}Z"
-        lines = [
-            f"  - {{id: m{number}, title: 'Promise {number}', deadline: '{deadline}', "
-            f"labels: {{to: {name}}}, source: minister}}\n"
-            for number in range(count)
-        ]
-        for number, start in enumerate(range(0, count, PER_FILE)):
-            self._write(f"{name}{number}", POLICY, lines[start : start + PER_FILE])
-
-    def _write_many(self, name: str, count: int) -> None:
-        year = datetime.now(UTC).year + 1
-        lines = []
-        for index in range(count):
-            month = f"{year + index % 3}-{index % 12 + 1:02}"
-            deadline = month if index % 3 else f"{month}-{index % 28 + 1:02}"
-            lines.append(
-                f"  - {{id: m{index}, title: 'Promise {index}, version {self.revision}', "
-                f"deadline: '{deadline}', source: minister}}\n"
-            )
-        self._write(name, "timezone: Asia/Baghdad\n", lines)
-
-    def _write(self, name: str, head: str, lines: Sequence[str]) -> None:
-        path = self.folder / "config" / "milestones" / f"{name}.yaml"
-        draft = path.with_name(f".{name}.draft")
-        draft.write_text(
-            f"timeline: {name}\ntitle: Timeline {name}\n{head}"
-            "sources: {minister: {who: 'A. Minister', publisher: The Gazette, published: '2024-09-08'}}\n"
-            f"milestones:\n{''.join(lines)}"
-        )
-        draft.rename(path)
-
-
-def _name(timeline: str, number: int) -> str:
-    return f"{timeline}{number // PER_FILE}/m{number}"
-
-
-def _micros(at: datetime) -> int:
-    return round(at.timestamp() * 1e6)
-
-
-# -- the loads: each does its work until the instant is over, and says how much it did
+# The loads. Each does its work until the instant is over, and says how much it did.
 
 
 def load_nothing(_stage: Stage, until: float) -> str:
@@ -435,8 +137,7 @@ def load_backlog(stage: Stage, until: float) -> str:
 
 
 def load_digest(stage: Stage, until: float) -> str:
-    stage._execute("update next_digest set at = ?", round(time.time() * 1e6))
-    stage.wake("weekly", time.time())
+    stage.wake_digest("weekly", time.time())
     load_nothing(stage, until)
     return f"{(stage.folder / 'arrivals').read_text().count('other')} digests and notices"
 
@@ -456,7 +157,7 @@ LOADS: dict[str, tuple[str, Callable[[Stage, float], str]]] = {
 
 def measure_load(stage: Stage, name: str) -> Lateness:
     label, load = LOADS[name]
-    lag = stage.read_lag()
+    lag, logged = stage.read_lag(), stage.log.stat().st_size
     begins = time.time() + BEGINS_AFTER_S
     due = stage.schedule(begins)
     time.sleep(BEGINS_AFTER_S)
@@ -475,6 +176,7 @@ def measure_load(stage: Stage, name: str) -> Lateness:
         worst_s=late[-1],
         lost=len(due) - len(late),
         lag_s=_find_longest(stage.read_lag(since=lag)),
+        busy_s=stage.find_longest_callback(since=logged),
         note=note,
     )
 
@@ -505,8 +207,9 @@ def format_line(found: Lateness, alone: Lateness | None) -> str:
     pairs = zip(_get_times(found), _get_times(alone), strict=True)
     ratios = " ".join(f"{mine / its:6.1f}" for mine, its in pairs)
     lag = "" if found.lag_s is None else f"{found.lag_s * 1e3:8.0f}"
+    busy = f"{found.busy_s * 1e3:5.0f}"
     lost = f"  {found.lost} lost" if found.lost else ""
-    return f"{found.load:32}{times}   {ratios} {lag:>9}   {found.note}{lost}"
+    return f"{found.load:32}{times}   {ratios} {lag:>9} {busy}   {found.note}{lost}"
 
 
 def main() -> None:
@@ -515,7 +218,10 @@ def main() -> None:
     parser.add_argument("loads", nargs="*", choices=[*LOADS, []], help=", ".join(LOADS))
     given = parser.parse_args()
     print(f"{given.milestones:,} milestones; a probe every {EVERY_S * 1e3:.0f} ms; milliseconds late")
-    print(f"{'beside':32}{'p50':>7} {'p99':>7} {'worst':>7}   {'p50':>6} {'p99':>6} {'worst':>6} {'lag':>9}")
+    print(
+        f"{'beside':32}{'p50':>7} {'p99':>7} {'worst':>7}   {'p50':>6} {'p99':>6} {'worst':>6} "
+        f"{'lag':>9}  {'busy':>4}"
+    )
     print(f"{'':56}{'(of that without a load)':>20}")
     alone: Lateness | None = None
     for found in measure(given.milestones, given.loads or tuple(LOADS)):
@@ -524,10 +230,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    match sys.argv[1:2]:
-        case ["--sink"]:
-            asyncio.run(serve_sink(int(sys.argv[2]), Path(sys.argv[3])))
-        case ["--daemon"]:
-            run_daemon(sys.argv[2:])
-        case _:
-            main()
+    main()

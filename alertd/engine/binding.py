@@ -22,6 +22,7 @@ from alertd.engine.digests import Digests
 from alertd.engine.notices import report_unknown
 from alertd.errors import LedgerRefused
 from alertd.ports import ReminderQueue
+from alertd.system.worker_threads import compute
 
 BIND_LIMIT = 100
 """How many sets of reminders one transaction decides about. A set has one milestone and one receiver."""
@@ -77,6 +78,11 @@ class Binder:
         """The keys of the digests of the configuration."""
         return frozenset(self._digests.by_key)
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether :meth:`bind` sees to some receivers only, so that others may have to wait for it."""
+        return bool(self._crowded)
+
     async def bind(self, now: datetime, known: Known | None = None) -> BindResult:
         """Decide about what is due and write down the deliveries. Call again while ``more``.
 
@@ -92,6 +98,7 @@ class Binder:
         # A due digest comes first, so that it takes the reminders that have waited for it.
         digest = await self._digests.find_due(self._ledger, now)
         if digest is not None:
+            self._crowded = frozenset({digest.receiver})
             return await self._bind_digest(digest, now)
         if self._passed_at != now:
             self._passed, self._passed_at = set(), now
@@ -121,10 +128,10 @@ class Binder:
         return bound
 
     async def bind_others(self, now: datetime) -> BindResult:
-        """Decide about what is due for receivers of which the last call of :meth:`bind` found nothing.
+        """Decide about what is due for receivers that :meth:`bind` does not see to now.
 
-        If very many reminders are due for some receivers, :meth:`bind` needs many calls. Between two of them,
-        this sees to the others, so that a crowd for one receiver does not make another wait.
+        If very many reminders are due for some receivers, :meth:`bind` needs many calls, and a big digest
+        needs a long one. Between two calls, or beside a long one, this sees to the other receivers.
 
         Raises:
             LedgerError: the ledger cannot be used; nothing is bound.
@@ -204,7 +211,7 @@ class Binder:
         Returns:
             whether something was scheduled, so that it is due now.
         """
-        missed = self._list_missed(due, now)
+        missed = await compute(lambda: self._list_missed(due, now), len(due))
         if not missed:
             return False
         known = await self._ledger.find_known(owed=[owed.key for owed in missed])
@@ -255,7 +262,7 @@ class Binder:
             return BindResult(more=True)
         build = await self._digests.make(self._ledger, digest, held, now)
         rules = replace(self._make_rules(), making=build)
-        decisions, failed = self._decide(held, now, rules)
+        decisions, failed = await compute(lambda: self._decide(held, now, rules), len(held))
         failed = {**build.failed, **failed}
         try:
             return replace(await self._write(decisions, more=True), failed=failed)

@@ -61,6 +61,7 @@ from alertd.engine.notices import (
     report_unknown,
 )
 from alertd.ports import LEASE_FOR, Clock, Notifier, Settlement
+from alertd.system.worker_threads import compute
 
 SEND_LIMIT_S = 120.0
 """The longest time that a send may take, whatever its notifier does. It is shorter than a lease."""
@@ -175,7 +176,8 @@ class Dispatcher:
         if delivery.notice is not None:
             delivery = replace(delivery, notice=count_dead(delivery.notice, lease.counted))
             lease = replace(lease, delivery=delivery)
-        message, sent, apart = self._compose(lease, members, now)
+        shown = len(members) + len(delivery.edition.overview if delivery.edition else ())
+        message, sent, apart = await compute(lambda: self._compose(lease, members, now), shown)
         outcome, failure = await self._send(notifier, lease, message)
         took = timedelta(seconds=self.clock.monotonic() - started_s)
 

@@ -21,6 +21,7 @@ from alertd.core.routing.route import list_digests
 from alertd.core.time.instant import to_instant, to_local_date
 from alertd.core.time.interval import NamedInterval
 from alertd.ports import Changes, DigestSchedule, ReminderQueue
+from alertd.system.worker_threads import compute
 
 _A_DAY = timedelta(days=1)
 
@@ -106,19 +107,19 @@ class Digests:
         ahead = to_local_date(due.at, digest.zone) + digest.ahead
         until = to_instant(datetime.combine(ahead + _A_DAY, datetime.min.time()), digest.zone)
         windows = await ledger.read_windows(receiver, until + 2 * _A_DAY)
-        members = {member.milestone for member, record in held if _is_taken(takes, member, record)}
-        near = list_candidates(windows, now, until, self.config.catch_up)
-        names = [name for name in near if name not in members][:MAX_LOOKED_AT]
+
+        def list_names() -> list[str]:
+            members = {member.milestone for member, record in held if _is_taken(takes, member, record)}
+            near = list_candidates(windows, now, until, self.config.catch_up)
+            return [name for name in near if name not in members][:MAX_LOOKED_AT]
+
+        names = await compute(list_names, len(held) + len(windows))
         records = await ledger.read_records_by_id(names)
         scope = OverviewScope(receiver=receiver, name=digest.name, root=root)
         found = [records[name] for name in names if name in records]
-        failed: Mapping[str, Exception] = {}
-        try:
-            shown, more = make_overview(found, scope, now, until)
-        except Exception:
-            failed = _find_failing(found, scope, now, until)
-            sound = [record for record in found if record.id not in failed]
-            shown, more = make_overview(sound, scope, now, until)
+        (shown, more), failed = await compute(
+            lambda: _make_overview_of_sound(found, scope, now, until), len(found)
+        )
         edition = DigestIssue(
             name=digest.name,
             zone=digest.zone.key,
@@ -145,6 +146,18 @@ def _is_taken(
         return takes(member, record)
     except Exception:  # a bug that the milestone triggers; deciding about it reports this
         return False
+
+
+def _make_overview_of_sound(
+    records: Sequence[Record], scope: OverviewScope, now: datetime, until: datetime
+) -> tuple[tuple[tuple[str, ...], int], Mapping[str, Exception]]:
+    """Make the overview without the milestones for which that raises an exception, which are returned too."""
+    try:
+        return make_overview(records, scope, now, until), {}
+    except Exception:
+        failed = _find_failing(records, scope, now, until)
+    sound = [record for record in records if record.id not in failed]
+    return make_overview(sound, scope, now, until), failed
 
 
 def _find_failing(

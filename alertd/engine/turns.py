@@ -14,12 +14,13 @@ from collections.abc import Coroutine, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
+from alertd.core.ledger.records import Known
 from alertd.engine.binding import BindResult, name_sets
 from alertd.engine.deps import Dependencies
 from alertd.engine.ledger_watch import PageCheck
 from alertd.engine.liveness import Liveness
 from alertd.engine.observer import log_bound
-from alertd.engine.reload import Reloader
+from alertd.engine.reload import Active, Reloader
 from alertd.engine.sender import Sender
 from alertd.engine.status import StatusReporter
 from alertd.engine.timer import LOOK_AGAIN_S, Timer
@@ -78,11 +79,11 @@ class Turns:
         known = active.make_known(self._status.elsewhere, now)
         more = True
         while more:
-            bound = await attempt(active.binder.bind(now, known), None)
+            bound = await attempt(self._bind(active, now, known), None)
             more = bound is not None and bound.more
             await self._report(bound)
             if more:
-                await self._report(await attempt(active.binder.bind_others(self._deps.clock.now()), None))
+                await self._bind_others(active)
             # What was decided about goes out before more is decided about.
             await attempt(self._sender.start(active.dispatcher, known), None)
         next_at = await attempt(self.find_next(now), now + DAMAGED_AGAIN)
@@ -95,6 +96,29 @@ class Turns:
         is_due = self.next_at is not None and self.next_at <= clock.now()
         is_sending = bool(self._sender.count) or self._sender.find_shut()[1] is not None
         return is_due or is_sending or clock.monotonic() - self._ended_s >= LOOK_AGAIN_S
+
+    async def _bind(self, active: Active, now: datetime, known: Known | None) -> BindResult:
+        """Decide about the next part of what is due. Beside a big digest, see to the other receivers."""
+        task = asyncio.create_task(active.binder.bind(now, known))
+        self._beside.add(task)
+        wait_s = GIVE_WAY_S
+        try:
+            while not (await asyncio.wait({task}, timeout=wait_s))[0]:
+                if not active.binder.is_crowded:
+                    # A ledger that hangs is not asked again and again.
+                    wait_s = min(2 * wait_s, LOOK_AGAIN_S)
+                else:
+                    await self._bind_others(active)
+                    await self._pages.attempt(self._sender.start(active.dispatcher, known), None)
+            return task.result()
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+            self._beside.discard(task)
+
+    async def _bind_others(self, active: Active) -> None:
+        others = active.binder.bind_others(self._deps.clock.now())
+        await self._report(await self._pages.attempt(others, None))
 
     async def _report(self, bound: BindResult | None) -> None:
         """Log what was decided, and tell the operator what could not be decided."""

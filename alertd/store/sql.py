@@ -116,8 +116,8 @@ class SqlLedger:
     # ReminderQueue, DeliveryQueue
     find_due = _reads(queue.find_due)
     find_strays = _reads(queue.find_strays)
-    read_held = _reads(reading.read_held)
-    read_windows = _reads(reading.read_windows)
+    read_held = _reads_aside(reading.read_held)
+    read_windows = _reads_aside(reading.read_windows)
     bind = _writes(queue.bind)
     settle = _writes(queue.settle)
     release = _writes(beginning.release)

@@ -62,6 +62,18 @@ async def run_aside(call: Callable[[], T]) -> T:
     return await asyncio.wrap_future(future)
 
 
+MANY = 200
+"""From so many items on, what is computed about them leaves the event loop."""
+
+
+async def compute(work: Callable[[], T], items: int) -> T:
+    """Call ``work``, which only computes, and return its result. A thread calls it if there are many items.
+
+    The thread shares the interpreter with the loop, so the loop stays free for other tasks.
+    """
+    return work() if items < MANY else await run_aside(work)
+
+
 def _call(future: Future[Any], call: Callable[[], Any]) -> None:
     if not future.set_running_or_notify_cancel():
         return

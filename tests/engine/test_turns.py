@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Any
 
 import pytest
 
 from alertd.core.planning.decide import Decisions
+from alertd.core.routing.digest import Digest
 from alertd.engine.binding import BIND_LIMIT
 from alertd.engine.prune import LEAST, LIMIT, SHORT_S, PrunePace
 from alertd.engine.timer import Chore
@@ -17,7 +18,7 @@ from alertd.ports import Ledger
 from alertd.testing.memory_ledger import MemoryLedger
 from tests.engine.test_daemon import Stage, turns
 from tests.engine.test_planning_gives_way import due_at
-from tests.scene import ROOT, StepClock, a_config, a_milestone, route_to, when
+from tests.scene import ROOT, UTC_ZONE, StepClock, a_config, a_milestone, route_to, when
 
 START = when("2026-09-01T08:00")
 DUE = when("2026-09-01T08:00:10")
@@ -163,3 +164,31 @@ def test_prune_learns_how_much_it_can_delete_in_a_short_time() -> None:
     assert fast[-1] == LIMIT
     assert slow[0] == LIMIT // 2
     assert (slow[-1], pace.limit) == (LEAST, LEAST)
+
+
+async def test_big_digest_holds_up_no_other_receiver() -> None:
+    """While the ledger reads what waits for a digest, a reminder for another receiver is sent."""
+    clock = StepClock(START)
+    held = Held(MemoryLedger(), "read_held")
+    stage = Stage(held, clock)
+    digest = Digest(weekdays=tuple(range(7)), at=time(8, 0, 10), zone=UTC_ZONE)
+    route = replace(ROOT, receiver="weekly", digest=digest, routes=(route_to("desk", 'milestone="soon/m"'),))
+    stage.scene.config = a_config("desk", "weekly", route=route)
+    stage.define(due_at("soon/m", "2026-09-01T08:00:11"), due_at("t/m", "2026-09-01T08:00:10"))
+    daemon = stage.daemon()
+    await daemon.start()
+    await turns(daemon)
+    clock.advance(DUE)
+
+    turn = asyncio.create_task(daemon.turn())
+    await held.begun.wait()
+    clock.advance(DUE + SECOND)
+    while not stage.lines("desk"):
+        await asyncio.wait({turn}, timeout=0.01)
+    was_sent_first = not turn.done()
+    held.released.set()
+    await turn
+    await daemon.idle()
+
+    assert was_sent_first
+    assert stage.lines("weekly")

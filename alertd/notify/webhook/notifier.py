@@ -20,6 +20,7 @@ from alertd.notify.webhook.options import WebhookOptions, check_header, read_tem
 from alertd.notify.webhook.signature import decode_key, sign
 from alertd.notify.webhook.template_values import DEFAULT_TYPE, TemplateFailed, TemplateRefused
 from alertd.system.secrets import SecretUnreadable
+from alertd.system.worker_threads import compute
 
 if TYPE_CHECKING:
     from alertd.notify.webhook.template import Template
@@ -86,7 +87,7 @@ class WebhookNotifier:
             return Retry(reason=str(error))
         except ValueError as error:
             return Retry(reason=f"what the webhook's secret file holds {error}")
-        body = self._body(clean_message(message))
+        body = await compute(lambda: self._body(clean_message(message)), len(message.items))
         answer = await env.http.post(
             target.url,
             body.content,
