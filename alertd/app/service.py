@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from alertd.notify.http.client import HttpClient
     from alertd.ports import Clock, Ledger, LedgerFile, Notifier
     from alertd.system.telemetry import Log
+    from alertd.web.metrics import Metrics
     from alertd.web.server.signing import Signer
 
 EX_CONFIG = 78
@@ -65,7 +66,6 @@ async def run(settings: Settings) -> int:
     from alertd.engine.status import make_live_report
     from alertd.notify.http.client import HttpClient
     from alertd.system.telemetry import Event, configure
-    from alertd.web.metrics import Metrics
 
     hold_standard_streams()
     log, clock, http = configure(settings.log_format, settings.log_level), SystemClock(), HttpClient()
@@ -83,7 +83,7 @@ async def run(settings: Settings) -> int:
     try:
         try:
             files = AccessFiles(settings, log, await read_shared_secret(settings, ledger))
-            metrics = Metrics(clock.now()) if settings.address else None
+            metrics = _make_metrics(clock) if settings.address else None
             deps = _build_dependencies(
                 settings,
                 log=log,
@@ -128,6 +128,12 @@ async def run(settings: Settings) -> int:
     if daemon.hung:
         return EX_TEMPFAIL
     return EX_CONFIG if daemon.outdated else 0
+
+
+def _make_metrics(clock: Clock) -> Metrics:
+    from alertd.web.metrics import Metrics
+
+    return Metrics(clock.now())
 
 
 def hold_standard_streams() -> None:

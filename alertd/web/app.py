@@ -1,73 +1,44 @@
-"""Makes the ASGI application: the routes, and the middleware that a request passes first."""
+"""Runs the web server of a daemon. Its application is made when the first request comes."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
-
-from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.middleware.body_limit import RequestBodyLimitMiddleware
-from starlette.routing import BaseRoute, Route
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from alertd.core.access import Web
 from alertd.core.config import Config
 from alertd.core.planning.audit import AuditFinding
 from alertd.system.settings import Address
-from alertd.web.feeds.cache import FeedCache
-from alertd.web.pages.live import Live
-from alertd.web.routes import list_routes
-from alertd.web.server.access import find_scope
+from alertd.system.worker_threads import run_aside
 from alertd.web.server.context import Site
-from alertd.web.server.errors import HANDLERS
 from alertd.web.server.limits import Limits
 from alertd.web.server.listener import WebListener
-from alertd.web.server.middleware import (
-    AuthenticationMiddleware,
-    FailuresMiddleware,
-    SecurityHeadersMiddleware,
-    TrustedHostMiddleware,
-)
-from alertd.web.server.static import preload
-from alertd.web.timeline.cache import MilestoneCache
+
+if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 DEFAULT_LIMITS = Limits()
-MAX_BODY = 64 * 1024
-"""The largest request body, in bytes. The site takes forms and small JSON, and no uploads."""
 
 
-def make_app(site: Site, more: Iterable[BaseRoute] = ()) -> Starlette:
-    """Make the application.
+class OnDemandApp:
+    """An ASGI application that is made at the first request, so that its modules take no memory before.
 
-    Args:
-        more: additional routes, for tests.
-
-    Raises:
-        TypeError: an endpoint does not declare the scope that it needs.
+    A thread makes it, because the imports take a moment and the loop sends reminders meanwhile.
     """
-    every = [*list_routes(), *more]
-    for route in every:
-        if not isinstance(route, Route) or find_scope(route.endpoint) is None:
-            raise TypeError(
-                f"{route}: its endpoint does not say who may use it; see alertd.web.server.access.needs"
-            )
-    app = Starlette(
-        routes=every,
-        middleware=[
-            Middleware(SecurityHeadersMiddleware, site=site),
-            Middleware(FailuresMiddleware, site=site),
-            Middleware(RequestBodyLimitMiddleware, max_body_size=MAX_BODY),
-            Middleware(TrustedHostMiddleware, site=site),
-            Middleware(AuthenticationMiddleware, site=site),
-        ],
-        exception_handlers=HANDLERS,
-    )
-    preload()
-    app.state.site = site
-    app.state.cache = MilestoneCache(site)
-    app.state.live = Live(site)
-    app.state.feeds = FeedCache(site)
-    return app
+
+    def __init__(self, make: Callable[[], ASGIApp]) -> None:
+        self._make = make
+        self._made: ASGIApp | None = None
+        self._turn = asyncio.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        async with self._turn:
+            if self._made is None:
+                self._made = await run_aside(self._make)
+        await self._made(scope, receive, send)
 
 
 class Serving:
@@ -87,10 +58,15 @@ class Serving:
         *,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
+        def make() -> ASGIApp:
+            from alertd.web.application import make_app
+
+            return make_app(site, more)
+
         self.site = site
         self.listener = WebListener(
             address,
-            lambda: make_app(site, more),
+            lambda: OnDemandApp(make),
             site.log,
             site.closing,
             limits=limits,

@@ -25,7 +25,7 @@ from alertd.engine.health import health_facts, read_health
 from alertd.engine.rows_apart import RowsApart
 from alertd.ports import Ledger, NodeReport, Notifier
 from alertd.store import open_ledger
-from alertd.web.app import make_app
+from alertd.web.application import make_app
 from alertd.web.metrics import Metrics
 from alertd.web.server.context import Site
 from alertd.web.server.signing import Signer

@@ -8,7 +8,7 @@ import pytest
 from starlette.routing import Route
 
 from alertd.core.access import Scope
-from alertd.web.app import make_app
+from alertd.web.application import make_app
 from alertd.web.server.access import find_scope
 from tests.web.echo import ROUTES, say
 from tests.web.stage import PASSWORD, TOKENS, Stage, a_stage, csrf_of

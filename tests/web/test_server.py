@@ -15,7 +15,7 @@ from starlette.routing import Route
 from alertd.core.access import Scope
 from alertd.core.planning.audit import Audit, AuditFault, AuditFinding
 from alertd.errors import LedgerUnavailable
-from alertd.web.app import MAX_BODY
+from alertd.web.application import MAX_BODY
 from alertd.web.server.access import require_scope
 from alertd.web.server.listener import MAX_HEAD
 from alertd.web.server.middleware import HEADERS, read_host_name
