@@ -87,7 +87,7 @@ def describe_machine() -> dict[str, str]:
         "commit": _ask("git", "rev-parse", "--short=10", "HEAD"),
         "processors": f"{os.cpu_count()} × {_read_processor()}",
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 1e9:.0f} GB",
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}",
         "versions": ", ".join(
             (
                 f"Python {platform.python_version()}",

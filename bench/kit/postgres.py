@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -50,7 +50,9 @@ class Postgres:
         try:
             yield self.url(name)
         finally:
-            self.execute(f"drop database {name} with (force)")
+            # When the run is stopped, the server may have ended before.
+            with suppress(psycopg.OperationalError):
+                self.execute(f"drop database {name} with (force)")
 
     def answers(self) -> bool:
         try:
