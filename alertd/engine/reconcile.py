@@ -78,14 +78,15 @@ async def reconcile(ledger: PlanningLedger, definitions: Definitions, options: P
             work = _reconcile_file(ledger, current, timeline, resolved, is_whole=is_whole)
             await _try_timeline(current, timeline, work)
 
-    await _reconcile_each(ledger, current, definitions, untrusted, bring_into_line)
-    if options.reconsider:
-        await _wake_deferred(ledger, current, {one.id for one in definitions.timelines} - untrusted)
-    await _reconcile_digests(ledger, current)
+    # These come first, since what counts from them has no date any more.
     for name in sorted(name for name, files in holders.items() if not files):
         records, owed = await ledger.read_timeline(name)
         changes = replace(withdraw(current, records, owed), no_fingerprints=(name,))
         await ledger.apply(changes, term=await current.find_term())
+    await _reconcile_each(ledger, current, definitions, untrusted, bring_into_line)
+    if options.reconsider:
+        await _wake_deferred(ledger, current, {one.id for one in definitions.timelines} - untrusted)
+    await _reconcile_digests(ledger, current)
     return current.report
 
 

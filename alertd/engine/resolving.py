@@ -39,7 +39,8 @@ async def resolve_timelines(  # noqa: PLR0917  the files, and what the ledger ha
     """Resolve the relative deadlines of some timelines, whose milestones are in memory.
 
     Bases in other timelines are those of ``known``, else as the ledger has them: timelines that are in line,
-    and those of broken files. A base that the ledger has not or cannot read is read from its file.
+    and those of broken files. A base that the ledger cannot read is read from its file. One that is in no
+    file any more gives no date.
 
     Args:
         definitions: all timelines.
@@ -63,7 +64,7 @@ async def resolve_timelines(  # noqa: PLR0917  the files, and what the ledger ha
         missing -= found.keys()
         if missing:
             records = await ledger.read_records_by_id(sorted(missing))
-            found |= {name: record.milestone for name, record in records.items()}
+            found |= {name: record.milestone for name, record in records.items() if not record.withdrawn}
         unknown = {base.partition("/")[0] for base in missing - found.keys()} - looked_at
         looked_at |= unknown
         waiting = [await read(timeline) for timeline in definitions.timelines if timeline.id in unknown]

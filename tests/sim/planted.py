@@ -75,6 +75,8 @@ PLANTED: Mapping[str, Planted] = {
     "let all nodes lead": _ledger("many", "one_leader_at_a_time", of_pace.LetsAllLead),
     "raise what nobody expects": _ledger("calm", "no_surprises", of_pace.Trips),
     "never read the files again": _daemon("moving", "in_line", of_node.NeverReadsAgain),
+    "trust a file by its name": _daemon("moving", "in_line", of_node.TrustsTheName),
+    "keep fingerprints that are outdated": _ledger("violent", "in_line", of_ledger.KeepsFingerprints),
     "ignore mutes": _daemon("muted", "muted_waits", of_node.IgnoresMutes),
     "ignore the rate": _daemon("burst", "rate_limits_hold", of_node.IgnoresRates),
     "feed the watchdog anyway": _daemon("watched", "silence_is_loud", of_node.FeedsTheWatchdogAnyway),

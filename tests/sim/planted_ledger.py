@@ -105,6 +105,13 @@ class TellsNoMoves(SimLedger):
         await super().apply(replace(changes, owed=owed), **kwargs)
 
 
+class KeepsFingerprints(SimLedger):
+    """What was reconciled once stays trusted, also when it has been withdrawn since."""
+
+    async def apply(self, changes: Changes, **kwargs: Any) -> None:
+        await super().apply(replace(changes, no_fingerprints=()), **kwargs)
+
+
 class KeepsOldWindows(SimLedger):
     """Reminders of a date that has moved stay, and are sent."""
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from itertools import count
 from typing import Any
 
-from alertd.core.config import Config, Definitions
+from alertd.core.config import Config, Definitions, Timeline
 from alertd.core.ledger.outcome import Outcome
 from alertd.core.ledger.records import DeliveryState
 from alertd.core.message.message import Message
@@ -30,6 +30,28 @@ class NeverReadsAgain(LiveDaemon):
             return True
 
         self._reloader.finish = read_only  # type: ignore[method-assign]
+
+
+class TrustsTheName(LiveDaemon):
+    """A file that has changed has the fingerprint that it had before, so that it is trusted."""
+
+    def __init__(self, deps: Dependencies) -> None:
+        def load() -> Definitions:
+            found = deps.load()
+            blind = tuple(replace(one, content=one.file, environment="any") for one in found.timelines)
+            real.update(zip(blind, found.timelines, strict=True))
+            return replace(found, timelines=blind)
+
+        real: dict[Timeline, Timeline] = {}
+        super().__init__(
+            replace(
+                deps,
+                load=load,
+                read_timeline=lambda blind: replace(
+                    blind, milestones=deps.read_timeline(real[blind]).milestones
+                ),
+            )
+        )
 
 
 class IgnoresMutes(LiveDaemon):
