@@ -21,10 +21,11 @@ from typing import Any
 
 from sqlalchemy import (
     ARRAY,
+    URL,
+    ClauseElement,
     ColumnElement,
     Connection,
     CursorResult,
-    Executable,
     FromClause,
     Row,
     Text,
@@ -36,14 +37,16 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from alertd.store.database.dialect import is_shared
 
-Build = Callable[..., Executable]
+Build = Callable[..., ClauseElement]
 """Builds a statement. The first argument is whether the database is PostgreSQL, and the rest is the shape."""
 
 Values = Mapping[str, Any]
+
+_POSTGRES = URL.create("postgresql+psycopg")
 
 _STATEMENTS = 256
 """How many statements stay in memory: about 20 builders, with a few shapes each."""
@@ -77,8 +80,9 @@ def run_many(connection: Connection, build: Build, values: Sequence[Values], *sh
 @lru_cache(maxsize=_STATEMENTS)
 def _make_sql(build: Build, shared: bool, *shape: Any) -> tuple[str, Mapping[str, Any]]:
     """Return the SQL of a statement, and the values of the parameters that are constants."""
-    dialect = PGDialect_psycopg() if shared else sqlite.pysqlite.dialect(paramstyle="named")
+    dialect = _POSTGRES.get_dialect()() if shared else sqlite.pysqlite.dialect(paramstyle="named")
     compiled = build(shared, *shape).compile(dialect=dialect)
+    assert isinstance(compiled, SQLCompiler)  # noqa: S101  for mypy: it compiles all statements
     constants = {name: bind.effective_value for name, bind in compiled.binds.items() if not bind.required}
     return compiled.string, constants
 
