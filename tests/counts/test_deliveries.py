@@ -1,7 +1,7 @@
 """What 1,000 deliveries cost in the ledger, in numbers that do not depend on the machine.
 
-A statement that is added to this path, or one that reads rows that nobody needs, makes every delivery cost
-more. These tests find such a change, which then needs a reason.
+Each statement more on this path, and each row that is read in vain, makes every delivery cost more. These
+tests find such a change, which then needs a reason.
 """
 
 import sqlite3
