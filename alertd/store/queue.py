@@ -18,6 +18,7 @@ from alertd.core.planning.decide import Decisions, Verdict
 from alertd.core.routing.digest import NextDigest
 from alertd.ports import Settlement
 from alertd.store import other_rows, reading, rows, schema, writing
+from alertd.store.database.dialect import is_shared
 from alertd.store.quarantine import decode_readable, find_quarantine, is_readable, pack_apart
 from alertd.store.statements import fetch, is_among, is_not_among, pack_texts, run_many
 
@@ -175,9 +176,15 @@ def _write_settlements(connection: Connection, taken: Sequence[tuple[Settlement,
     run_many(connection, _update_settled, [_encode_settlement(settlement) for settlement, _ in taken])
     find_quarantine(connection).forget_apart(settlement.lease.delivery.id for settlement, _ in taken)
     writing.write_attempts(connection, [settlement.attempt for settlement, _ in taken if settlement.attempt])
-    # In the order of the keys, so that two writers that lock the same rows cannot deadlock.
-    told = sorted((key, rows.to_micros(settlement.at)) for settlement, _ in taken for key in settlement.told)
-    run_many(connection, _update_told, [{"of": key, "when": at} for key, at in told])
+    told = [
+        {"of": key, "when": rows.to_micros(settlement.at)}
+        for settlement, _ in taken
+        for key in settlement.told
+    ]
+    if told and is_shared(connection):
+        # All rows are locked in one order, so that two writers cannot deadlock. SQLite has one writer.
+        fetch(connection, _select_states, {"keys": pack_texts(connection, {its["of"] for its in told})})
+    run_many(connection, _update_told, told)
     states = [
         other_rows.encode_state(milestone, channel, state)
         for settlement, channel in taken
