@@ -14,7 +14,7 @@ import asyncio
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -129,7 +129,7 @@ class Meter:
     """Adds up the CPU time, the statements and the calls of each method of the ledger."""
 
     def __init__(self) -> None:
-        self.cpu_s: Counter[str] = Counter()
+        self.cpu_s: defaultdict[str, float] = defaultdict(float)
         self.statements: Counter[str] = Counter()
         self._name = ""
 
@@ -145,7 +145,7 @@ class Meter:
 
     def show(self, many: int, group: int) -> None:
         for name in (*self.cpu_s, "all"):
-            spent = self.cpu_s[name] if name in self.cpu_s else self.cpu_s.total()
+            spent = self.cpu_s[name] if name in self.cpu_s else sum(self.cpu_s.values())
             statements = self.statements[name] if name in self.statements else self.statements.total()
             per_reminder, per_group = spent / many * 1e6, statements / (many / group)
             print(f"{name:<16} {per_reminder:>7.1f} us a reminder   {per_group:>6.1f} statements per {group}")

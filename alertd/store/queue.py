@@ -183,7 +183,8 @@ def _write_settlements(connection: Connection, taken: Sequence[tuple[Settlement,
     ]
     if told and is_shared(connection):
         # All rows are locked in one order, so that two writers cannot deadlock. SQLite has one writer.
-        fetch(connection, _select_states, {"keys": pack_texts(connection, {its["of"] for its in told})})
+        keys = {key for settlement, _ in taken for key in settlement.told}
+        fetch(connection, _select_states, {"keys": pack_texts(connection, keys)})
     run_many(connection, _update_told, told)
     states = [
         other_rows.encode_state(milestone, channel, state)
