@@ -1,10 +1,11 @@
 """Measures what the ledger costs for each reminder on its way from due to settled.
 
 ``python -m bench.ledger_path [REMINDERS]`` makes reminders of distinct milestones due at once and takes them
-through the ledger as the daemon does: find_due and bind, lease and settle in groups of 200, and find_next_wake
-after each group. For each call it prints the CPU time of this process for each reminder, and the number of SQL
-statements for each group of 200. Composing and sending are not part of this. The cases are repeated on
-PostgreSQL if a server can be started; the CPU time of the server is not counted.
+through the ledger as the daemon does: find_due and bind, lease and settle in groups of 200, and
+find_next_wake after each group. For each call it prints the CPU time of this process for each reminder, and
+the number of SQL statements for each group. Composing and sending are not part of this. Then 300 reminders go
+through one by one, as they do when few are due. All is repeated on PostgreSQL if a server can be started; the
+CPU time of the server is not counted.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import asyncio
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -128,7 +129,7 @@ class Meter:
     """Adds up the CPU time, the statements and the calls of each method of the ledger."""
 
     def __init__(self) -> None:
-        self.cpu_s: Counter[str] = Counter()
+        self.cpu_s: defaultdict[str, float] = defaultdict(float)
         self.statements: Counter[str] = Counter()
         self._name = ""
 
@@ -142,19 +143,18 @@ class Meter:
         self.cpu_s[name] += time.process_time() - started
         return result
 
-    def show(self, many: int) -> None:
-        groups = many / GROUP
-        for name, spent in self.cpu_s.items():
-            statements = self.statements[name] / groups
-            print(f"{name:<16} {spent / many * 1e6:>7.1f} us a reminder   {statements:>6.1f} statements per {GROUP}")
-        cpu, statements = self.cpu_s.total(), self.statements.total() / groups
-        print(f"{'all':<16} {cpu / many * 1e6:>7.1f} us a reminder   {statements:>6.1f} statements per {GROUP}")
+    def show(self, many: int, group: int) -> None:
+        for name in (*self.cpu_s, "all"):
+            spent = self.cpu_s[name] if name in self.cpu_s else sum(self.cpu_s.values())
+            statements = self.statements[name] if name in self.statements else self.statements.total()
+            per_reminder, per_group = spent / many * 1e6, statements / (many / group)
+            print(f"{name:<16} {per_reminder:>7.1f} us a reminder   {per_group:>6.1f} statements per {group}")
 
 
-async def take_through(ledger: Ledger, many: int, meter: Meter) -> None:
-    """Bind, lease and settle all reminders."""
+async def take_through(ledger: Ledger, many: int, group: int, meter: Meter) -> None:
+    """Bind, lease and settle all reminders, and bind and lease ``group`` of them at most at once."""
     bound = 0
-    while due := await meter.measure("find_due", ledger.find_due(NOW, BIND)):
+    while due := await meter.measure("find_due", ledger.find_due(NOW, BIND if group > 1 else 1)):
         decided = [decide(owed) for owed, _ in due]
         decisions = Decisions(
             deliveries=tuple(delivery for _, delivery in decided),
@@ -169,9 +169,9 @@ async def take_through(ledger: Ledger, many: int, meter: Meter) -> None:
             "bench",
             NOW,
             duration=LEASE_FOR,
-            limit=GROUP,
-            per_channel=GROUP,
-            most={"desk/hook": GROUP},
+            limit=group,
+            per_channel=group,
+            most={"desk/hook": group},
             lost=LostLeases.LEFT_OUT,
             known=KNOWN,
         )
@@ -192,28 +192,31 @@ def count_statements(meter: Meter) -> Iterator[None]:
         event.remove(Engine, "before_cursor_execute", meter.count)
 
 
-async def measure(url: str, many: int) -> None:
+async def measure(url: str, many: int, group: int) -> None:
     ledger = await open_ledger(url)
     await fill(ledger, many)
     meter = Meter()
     with count_statements(meter):
-        await take_through(ledger, many, meter)
+        await take_through(ledger, many, group, meter)
     await ledger.close()
-    meter.show(many)
+    meter.show(many, group)
 
 
 async def main(many: int) -> None:
+    cases = {"many": (many, GROUP), "single": (300, 1)}
     with tempfile.TemporaryDirectory(prefix="alertd-bench-") as folder:
-        print("SQLite")
-        await measure(f"sqlite:///{Path(folder) / 'ledger.db'}", many)
-    if programs() is None or "PRAGMAS" in __import__("os").environ:
+        for name, (number, group) in cases.items():
+            print(f"SQLite, {number:,} due at once, {group} at a time")
+            await measure(f"sqlite:///{Path(folder) / name}.db", number, group)
+    if programs() is None:
         print("PostgreSQL: no server on this machine")
         return
-    print("PostgreSQL")
     with server(settings=()) as made:
-        made.execute("create database bench")
-        await migrate(made.url("bench"))
-        await measure(made.url("bench"), many)
+        for name, (number, group) in cases.items():
+            print(f"PostgreSQL, {number:,} due at once, {group} at a time")
+            made.execute(f"create database {name}")
+            await migrate(made.url(name))
+            await measure(made.url(name), number, group)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from alertd.core.milestones import status as milestone_status
 from alertd.core.milestones.status import Action
 from alertd.errors import RefusedAction, UnknownDelivery, UnknownMilestone, UnreadableRow
 from alertd.ports import KeptConfig
-from alertd.store import leading, reading, rows, rules, schema, writing
+from alertd.store import leading, other_rows, reading, rows, rules, schema, writing
 from alertd.store.database.dialect import insert_into, lock_rows
 
 _milestone, _delivery, _history = schema.milestone, schema.delivery, schema.history
@@ -73,7 +73,7 @@ def retry(connection: Connection, delivery: str, now: datetime, by: str) -> Deli
 def keep_config(connection: Connection, kept: KeptConfig, *, term: int) -> None:
     """Replace the kept configuration. Raises LeadLost if ``term`` is not current."""
     leading.hold_term(connection, term)
-    fields = rows.encode_state(*rules.KEPT_CONFIG, rules.pack_kept_config(kept))
+    fields = other_rows.encode_state(*rules.KEPT_CONFIG, rules.pack_kept_config(kept))
     insert = insert_into(connection, _remembered).values(**fields)
     statement = insert.on_conflict_do_update(
         index_elements=["milestone", "channel"], set_={"state": insert.excluded.state}
@@ -86,7 +86,7 @@ def read_kept_config(connection: Connection) -> KeptConfig | None:
     milestone, channel = rules.KEPT_CONFIG
     there = (_remembered.c.milestone == milestone) & (_remembered.c.channel == channel)
     row = connection.execute(select(_remembered).where(there)).first()
-    return rules.unpack_kept_config(rows.decode_state(row)) if row is not None else None
+    return rules.unpack_kept_config(other_rows.decode_state(row)) if row is not None else None
 
 
 def ensure_shared_secret(connection: Connection, made: str) -> str:
@@ -94,12 +94,12 @@ def ensure_shared_secret(connection: Connection, made: str) -> str:
 
     A secret that cannot be read is replaced, since no node can use it.
     """
-    fields = rows.encode_state(CHANNEL, rules.SHARED_SECRET, {"secret": made})
+    fields = other_rows.encode_state(CHANNEL, rules.SHARED_SECRET, {"secret": made})
     insert = insert_into(connection, _remembered).values(**fields)
     connection.execute(insert.on_conflict_do_nothing(index_elements=["milestone", "channel"]))
     there = (_remembered.c.milestone == CHANNEL) & (_remembered.c.channel == rules.SHARED_SECRET)
     try:
-        return rows.decode_state(connection.execute(select(_remembered).where(there)).one())["secret"]
+        return other_rows.decode_state(connection.execute(select(_remembered).where(there)).one())["secret"]
     except (UnreadableRow, KeyError):
         connection.execute(update(_remembered).where(there).values(state=fields["state"]))
         return made

@@ -173,7 +173,7 @@ def _select_candidates(shared: bool, shape: _Shape) -> Select[Any]:
     ).subquery("parts")
     limit = bindparam("limit", type_=_delivery.c.next_at.type)
     if not shared:
-        # A writer locks the whole database, so nobody takes meanwhile what the parts find.
+        # A writer locks the whole database, so no other node leases what the parts find.
         return select(parts).order_by(parts.c.next_at, parts.c.id).limit(limit)
     among = _delivery.alias("among")
     ids = select(among.c.id).join(parts, parts.c.id == among.c.id)

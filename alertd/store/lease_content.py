@@ -24,7 +24,7 @@ from sqlalchemy import (
 from alertd.core.ledger.records import CHANNEL, Delivery, DeliveryState, Known, Record, ScheduledReminder
 from alertd.core.milestones.occurrence import Cause
 from alertd.errors import UnreadableRow
-from alertd.store import reading, rows, rules, schema
+from alertd.store import other_rows, reading, rows, rules, schema
 from alertd.store.quarantine import (
     decode_readable,
     find_quarantine,
@@ -100,8 +100,7 @@ def read_members(
     """
     members: dict[str, list[ScheduledReminder]] = {}
     overtaken: set[str] = set()
-    texts = [name for name in deliveries if isinstance(name, str)]
-    for row in fetch(connection, _select_members, {"ids": pack_texts(connection, texts)}):
+    for row in fetch(connection, _select_members, {"ids": pack_texts(connection, deliveries)}):
         try:
             owed = rows.decode_owed(row)
         except UnreadableRow as error:
@@ -178,7 +177,7 @@ def _read_prior(
     found = fetch(connection, _select_prior, pack_pairs(connection, "pairs", pairs))
     return {
         (row.milestone, row.channel): state
-        for row, state in pair_readable(connection, rows.decode_state, found)
+        for row, state in pair_readable(connection, other_rows.decode_state, found)
     }
 
 

@@ -87,14 +87,12 @@ def lease(
         held=held,
         known=known,
     )
-    match lost:
-        case LostLeases.FEW | LostLeases.ALONE:
-            few = rules.choose_lost(
-                find_lost(connection, search, per_channel, most), alone=lost is LostLeases.ALONE
-            )
-            found = find_free(connection, search, few)
-        case LostLeases.INCLUDED | LostLeases.LEFT_OUT:
-            found = find_candidates(connection, search, limit, per_channel, most)
+    if lost in (LostLeases.FEW, LostLeases.ALONE):
+        lost_ones = find_lost(connection, search, per_channel, most)
+        few = rules.choose_lost(lost_ones, alone=lost is LostLeases.ALONE)
+        found = find_free(connection, search, few)
+    else:
+        found = find_candidates(connection, search, limit, per_channel, most)
     return _take(connection, taker, found) if found else []
 
 
@@ -154,13 +152,9 @@ def _list_milestones(delivery: Delivery, members: Sequence[ScheduledReminder]) -
 
 
 def _update_leased(shared: bool) -> Update:
-    taken = {
-        "lease_owner": bindparam("owner"),
-        "lease_until": bindparam("until"),
-        "ahead": bindparam("ahead"),
-    }
     statement = update(_delivery).where(is_among(shared, _delivery.c.id, "ids"))
-    return statement.values(**taken, fence=_delivery.c.fence + text("1"))
+    taken = statement.values(lease_owner=bindparam("owner"), lease_until=bindparam("until"))
+    return taken.values(fence=_delivery.c.fence + text("1"), ahead=bindparam("ahead"))
 
 
 def _update_lost(shared: bool) -> Update:
@@ -180,7 +174,8 @@ def _read_carried(
         bound reminder has overtaken.
     """
     apart: dict[str, list[str]] = {}
-    members, overtaken = lease_content.read_members(connection, [row.id for row in found], apart)
+    names = [row.id for row in found if isinstance(row.id, str)]
+    members, overtaken = lease_content.read_members(connection, names, apart)
     readable = list(
         pair_readable(
             connection,

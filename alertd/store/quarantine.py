@@ -36,7 +36,7 @@ from sqlalchemy import (
 
 from alertd.core.ledger.unreadable import TABLES, Unreadable
 from alertd.errors import UnreadableRow
-from alertd.store import rows, schema
+from alertd.store import other_rows, rows, schema
 from alertd.store.database.dialect import is_shared
 from alertd.store.statements import Values, is_not_among, pack_texts
 
@@ -249,11 +249,11 @@ _INSPECTED: tuple[tuple[Table, Decode], ...] = (
     (schema.owed, rows.decode_owed),
     (schema.delivery, lambda row: rows.decode_delivery(row, ())),
     (schema.member, _decode_member),
-    (schema.attempt, rows.decode_attempt),
-    (schema.history, rows.decode_entry),
-    (schema.next_digest, rows.decode_digest),
-    (schema.remembered, rows.decode_state),
-    (schema.node, rows.decode_node),
+    (schema.attempt, other_rows.decode_attempt),
+    (schema.history, other_rows.decode_entry),
+    (schema.next_digest, other_rows.decode_digest),
+    (schema.remembered, other_rows.decode_state),
+    (schema.node, other_rows.decode_node),
 )
 """The tables that are inspected. The others hold nothing that is decoded."""
 

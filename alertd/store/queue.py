@@ -17,7 +17,8 @@ from alertd.core.ledger.records import DeliveryState, Known, Record, ReminderSta
 from alertd.core.planning.decide import Decisions, Verdict
 from alertd.core.routing.digest import NextDigest
 from alertd.ports import Settlement
-from alertd.store import reading, rows, schema, writing
+from alertd.store import other_rows, reading, rows, schema, writing
+from alertd.store.database.dialect import is_shared
 from alertd.store.quarantine import decode_readable, find_quarantine, is_readable, pack_apart
 from alertd.store.statements import fetch, is_among, is_not_among, pack_texts, run_many
 
@@ -95,7 +96,7 @@ def bind(connection: Connection, decisions: Decisions) -> bool:
     # All rows are locked in one order, so that two writers cannot deadlock.
     keys = decided.union(owed.key for owed in decisions.following)
     found = fetch(connection, _select_states, {"keys": pack_texts(connection, keys)})
-    if not decided.issubset(key for key, state in found if state == ReminderState.PENDING.value):
+    if not decided.issubset(row.key for row in found if row.state == ReminderState.PENDING.value):
         return False
     if decisions.turn is not None and not _advance_digest(connection, *decisions.turn):
         return False
@@ -140,8 +141,8 @@ def _advance_digest(connection: Connection, made: NextDigest, following: NextDig
         False if another node has built the digest already.
     """
     table = schema.next_digest
-    as_read = [table.c[name] == value for name, value in rows.encode_digest(made).items()]
-    statement = update(table).where(*as_read).values(**rows.encode_digest(following))
+    as_read = [table.c[name] == value for name, value in other_rows.encode_digest(made).items()]
+    statement = update(table).where(*as_read).values(**other_rows.encode_digest(following))
     return connection.execute(statement).rowcount == 1
 
 
@@ -149,7 +150,7 @@ def settle(connection: Connection, settlements: Sequence[Settlement]) -> frozens
     """Write how deliveries ended; see :meth:`alertd.ports.DeliveryQueue.settle`."""
     names = {settlement.lease.delivery.id for settlement in settlements}
     held = fetch(connection, _select_held, {"ids": pack_texts(connection, names)})
-    there = {name: (fence, state == "ready", channel) for name, fence, state, channel in held}
+    there = {row.id: (row.fence, row.state == DeliveryState.READY.value, row.channel) for row in held}
     taken: list[tuple[Settlement, str]] = []
     refused: set[str] = set()
     for settlement in settlements:
@@ -175,11 +176,18 @@ def _write_settlements(connection: Connection, taken: Sequence[tuple[Settlement,
     run_many(connection, _update_settled, [_encode_settlement(settlement) for settlement, _ in taken])
     find_quarantine(connection).forget_apart(settlement.lease.delivery.id for settlement, _ in taken)
     writing.write_attempts(connection, [settlement.attempt for settlement, _ in taken if settlement.attempt])
-    # In the order of the keys, so that two writers that lock the same rows cannot deadlock.
-    told = sorted((key, rows.to_micros(settlement.at)) for settlement, _ in taken for key in settlement.told)
-    run_many(connection, _update_told, [{"of": key, "when": at} for key, at in told])
+    told = [
+        {"of": key, "when": rows.to_micros(settlement.at)}
+        for settlement, _ in taken
+        for key in settlement.told
+    ]
+    if told and is_shared(connection):
+        # All rows are locked in one order, so that two writers cannot deadlock. SQLite has one writer.
+        keys = {key for settlement, _ in taken for key in settlement.told}
+        fetch(connection, _select_states, {"keys": pack_texts(connection, keys)})
+    run_many(connection, _update_told, told)
     states = [
-        rows.encode_state(milestone, channel, state)
+        other_rows.encode_state(milestone, channel, state)
         for settlement, channel in taken
         for milestone, state in settlement.remember.items()
     ]

@@ -28,7 +28,7 @@ from alertd.core.reason import PlainReason
 from alertd.core.routing.digest import NextDigest
 from alertd.errors import UnreadableRow
 from alertd.ports import MOVES_READ, NodeReport
-from alertd.store import rows, rules, schema
+from alertd.store import other_rows, rows, rules, schema
 from alertd.store.database.dialect import read_data_version, split_chunks
 from alertd.store.quarantine import (
     check_again,
@@ -208,7 +208,7 @@ def read_upcoming(connection: Connection, limit: int) -> list[ScheduledReminder]
 def read_digests(connection: Connection) -> list[NextDigest]:
     """Return the next digests, the earliest first."""
     statement = select(schema.next_digest).order_by(schema.next_digest.c.at, schema.next_digest.c.key)
-    return decode_readable(connection, rows.decode_digest, connection.execute(statement))
+    return decode_readable(connection, other_rows.decode_digest, connection.execute(statement))
 
 
 def read_fingerprints(connection: Connection) -> list[TimelineFingerprint]:
@@ -224,7 +224,7 @@ def read_fingerprints(connection: Connection) -> list[TimelineFingerprint]:
     for row in connection.execute(select(table).where(table.c.records == present)):
         # A row that cannot be read tells nothing, so that its timeline is reconciled and it is written again.
         with suppress(UnreadableRow):
-            found.append(rows.decode_fingerprint(row))
+            found.append(other_rows.decode_fingerprint(row))
     return sorted(found, key=lambda fingerprint: fingerprint.timeline)
 
 
@@ -320,7 +320,7 @@ def find_deliveries(
     for chunk in split_chunks(ids):
         tries = select(_attempt).where(_attempt.c.delivery.in_(chunk))
         in_order = connection.execute(tries.order_by(_attempt.c.delivery, _attempt.c.number))
-        for attempt in decode_readable(connection, rows.decode_attempt, in_order):
+        for attempt in decode_readable(connection, other_rows.decode_attempt, in_order):
             attempts[attempt.delivery].append(attempt)
     return [(carry(made, members[made.id]), attempts[made.id], members[made.id]) for _, made in found]
 
@@ -375,7 +375,7 @@ def read_history(
         statement = statement.where(_match_timeline(timeline))
     if kind:
         statement = statement.where(_history.c.kind == kind)
-    return [entry for _, entry in read_limited(connection, statement, rows.decode_entry, limit)]
+    return [entry for _, entry in read_limited(connection, statement, other_rows.decode_entry, limit)]
 
 
 def _match_timeline(timeline: str) -> ColumnElement[bool]:
@@ -395,7 +395,9 @@ def read_last_moves(connection: Connection, milestones: Sequence[str]) -> dict[s
         )
         last = numbered.subquery()
         its = connection.execute(select(last).where(last.c.number == 1))
-        found |= {entry.milestone: entry for entry in decode_readable(connection, rows.decode_entry, its)}
+        found |= {
+            entry.milestone: entry for entry in decode_readable(connection, other_rows.decode_entry, its)
+        }
     return found
 
 
@@ -426,7 +428,7 @@ def find_known(
 def read_nodes(connection: Connection) -> list[NodeReport]:
     """Return the last report of every node, the latest first."""
     latest = select(schema.node).order_by(schema.node.c.seen_at.desc(), schema.node.c.node)
-    return decode_readable(connection, rows.decode_node, connection.execute(latest))
+    return decode_readable(connection, other_rows.decode_node, connection.execute(latest))
 
 
 def read_version(connection: Connection) -> str:

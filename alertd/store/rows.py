@@ -1,4 +1,6 @@
-"""Convert the ledger's values to table rows and back.
+"""Convert milestones, reminders and deliveries to table rows and back.
+
+:mod:`alertd.store.other_rows` converts the rows of the other tables in the same way.
 
 An ``encode_*`` function returns a dict that has a value for each column. A ``decode_*`` function takes a
 SQLAlchemy row, and raises UnreadableRow and nothing else if it cannot read the row. SQLite keeps any value in
@@ -20,14 +22,10 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Row, bindparam
 
-from alertd.core.ledger import fingerprint as fingerprints
-from alertd.core.ledger.fingerprint import TimelineFingerprint
 from alertd.core.ledger.records import (
-    Attempt,
     Delivery,
     DeliveryState,
     Grounds,
-    HistoryEntry,
     Record,
     ReminderState,
     ScheduledReminder,
@@ -56,11 +54,8 @@ from alertd.core.milestones.milestone import Milestone
 from alertd.core.milestones.occurrence import Cause
 from alertd.core.milestones.status import NO_ACTIONS, MilestoneStatus
 from alertd.core.reason import Reason, get_code, pack_details, unpack_reason
-from alertd.core.routing.digest import NextDigest
 from alertd.core.words import phrase_offset
 from alertd.errors import UnreadableRow, ZoneMissing
-from alertd.ports import NodeReport
-from alertd.store.rules import make_entry_key
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -121,14 +116,14 @@ def count_micros(duration: timedelta) -> int:
     return duration // _MICROSECOND
 
 
-_scan_json = json.JSONDecoder().scan_once
+_decode_json = json.JSONDecoder().raw_decode
 
 
 def load_json(text: str) -> Any:
     """Return the value of a JSON text, as ``json.loads`` does, but faster for texts of :func:`dump_json`."""
     try:
-        value, end = _scan_json(text, 0)
-    except (StopIteration, TypeError):
+        value, end = _decode_json(text)
+    except (ValueError, TypeError):
         return json.loads(text)
     return value if end == len(text) else json.loads(text)
 
@@ -162,10 +157,21 @@ def encode_status(status: MilestoneStatus) -> Fields:
 
 
 def decode_record(row: Row[Any]) -> Record:
-    """Return the record that a row holds."""
-    name, timeline, file, revision, loaded_at, changed_at, withdrawn, standing, done_on, stated, snapshot = (
-        row[:11]
-    )
+    """Return the record that a row holds. More columns may follow those of the table."""
+    columns: Sequence[Any] = row
+    (
+        name,
+        timeline,
+        file,
+        revision,
+        loaded_at,
+        changed_at,
+        withdrawn,
+        standing,
+        done_on,
+        stated,
+        snapshot,
+    ) = columns[:11]
     try:
         milestone = _decode_milestone(snapshot)
         if milestone.zone is not ZoneInfo(milestone.zone.key):
@@ -179,24 +185,24 @@ def decode_record(row: Row[Any]) -> Record:
         return Record(
             milestone=milestone,
             file=check_text(file),
-            revision=_check_count(revision),
+            revision=check_count(revision),
             values=_decode_values(stated),
             loaded_at=from_micros(loaded_at),
             changed_at=from_micros(changed_at),
-            withdrawn=_check_flag(withdrawn),
+            withdrawn=check_flag(withdrawn),
             status=status,
         )
     except Exception as error:
         raise make_unreadable("milestone", name, error) from error
 
 
-def _check_count(value: Any) -> int:
+def check_count(value: Any) -> int:
     if not isinstance(value, int) or not 0 <= value <= MAX_COUNT:
         raise ValueError(f"{value!r} is no count")
     return value
 
 
-def _check_flag(value: Any) -> bool:
+def check_flag(value: Any) -> bool:
     if value not in (0, 1):
         raise ValueError(f"{value!r} is neither true nor false")
     return bool(value)
@@ -281,6 +287,7 @@ def encode_owed(owed: ScheduledReminder) -> Fields:
 
 def decode_owed(row: Row[Any]) -> ScheduledReminder:
     """Return the reminder that a row holds. More columns may follow those of the table."""
+    columns: Sequence[Any] = row
     (
         key,
         milestone,
@@ -298,7 +305,7 @@ def decode_owed(row: Row[Any]) -> ScheduledReminder:
         reason_code,
         reason_details,
         grounds,
-    ) = row[:16]
+    ) = columns[:16]
     try:
         check_texts(key, milestone, receiver, window_id)
         return ScheduledReminder(
@@ -370,6 +377,7 @@ def encode_delivery(delivery: Delivery) -> Fields:
 
 def decode_delivery(row: Row[Any], members: Sequence[str]) -> Delivery:
     """Return the delivery that a row holds. More columns may follow those of the table."""
+    columns: Sequence[Any] = row
     (
         name,
         receiver,
@@ -391,9 +399,9 @@ def decode_delivery(row: Row[Any], members: Sequence[str]) -> Delivery:
         reason_details,
         lost_leases,
         tried_from,
-    ) = row[:20]
+    ) = columns[:20]
     try:
-        _check_count(fence)
+        check_count(fence)
         if channel != f"{receiver}/{notifier}":
             raise ValueError(f"its channel {channel!r} is not the one of its receiver and its notifier")
         check_texts(name, receiver, notifier, fallback_for)
@@ -405,174 +413,14 @@ def decode_delivery(row: Row[Any], members: Sequence[str]) -> Delivery:
             bound_at=from_micros(bound_at),
             next_at=from_micros(next_at),
             state=_DELIVERY_STATES.get(state) or DeliveryState(state),
-            attempts=_check_count(attempts),
+            attempts=check_count(attempts),
             reason=_decode_reason(reason_code, reason_details, reason),
             notice=unpack_notice(load_json(notice)) if notice else None,
             fallback_for=fallback_for,
             settled_at=from_micros(settled_at) if settled_at is not None else None,
             edition=unpack_edition(load_json(edition)) if edition else None,
             tried_from=from_micros(tried_from) if tried_from is not None else None,
-            lost_leases=_check_count(lost_leases),
+            lost_leases=check_count(lost_leases),
         )
     except Exception as error:
         raise make_unreadable("delivery", name, error) from error
-
-
-def encode_digest(digest: NextDigest) -> Fields:
-    return {
-        "key": digest.key,
-        "receiver": digest.receiver,
-        "name": digest.name,
-        "at": to_micros(digest.at),
-        "since": to_micros(digest.since),
-    }
-
-
-def decode_digest(row: Row[Any]) -> NextDigest:
-    try:
-        return NextDigest(
-            key=check_text(row.key),
-            receiver=check_text(row.receiver),
-            name=check_text(row.name),
-            at=from_micros(row.at),
-            since=from_micros(row.since),
-        )
-    except Exception as error:
-        raise make_unreadable("next_digest", row.key, error) from error
-
-
-def encode_fingerprint(fingerprint: TimelineFingerprint) -> Fields:
-    """Return the columns but ``records``, which is counted when the row is written."""
-    return {
-        "timeline": fingerprint.timeline,
-        "file": fingerprint.file,
-        "content": fingerprint.content,
-        "environment": fingerprint.environment,
-        "reconciled_at": to_micros(fingerprint.reconciled_at),
-        "details": dump_json(fingerprints.pack_details(fingerprint)),
-    }
-
-
-def decode_fingerprint(row: Row[Any]) -> TimelineFingerprint:
-    try:
-        check_texts(row.timeline, row.file, row.content, row.environment)
-        return TimelineFingerprint(
-            timeline=row.timeline,
-            file=row.file,
-            content=row.content,
-            environment=row.environment,
-            reconciled_at=from_micros(row.reconciled_at),
-            **fingerprints.unpack_details(json.loads(row.details)),
-        )
-    except Exception as error:
-        raise make_unreadable("fingerprint", row.timeline, error) from error
-
-
-def encode_attempt(attempt: Attempt) -> Fields:
-    return {
-        "delivery": attempt.delivery,
-        "number": attempt.number,
-        "at": to_micros(attempt.at),
-        "took_ms": attempt.took_ms,
-        "outcome": attempt.outcome,
-        **encode_reason(attempt.reason),
-    }
-
-
-def decode_attempt(row: Row[Any]) -> Attempt:
-    try:
-        return Attempt(
-            delivery=check_text(row.delivery),
-            number=_check_count(row.number),
-            at=from_micros(row.at),
-            took_ms=_check_count(row.took_ms),
-            outcome=check_text(row.outcome),
-            reason=decode_reason(row),
-        )
-    except Exception as error:
-        raise make_unreadable("attempt", (row.delivery, row.number), error) from error
-
-
-def encode_entry(entry: HistoryEntry) -> Fields:
-    return {
-        "entry": make_entry_key(entry),
-        "milestone": entry.milestone,
-        "at": to_micros(entry.at),
-        "kind": entry.kind,
-        "by": entry.by,
-        "why": entry.why,
-        "facts": dump_json(dict(entry.facts)),
-    }
-
-
-def decode_entry(row: Row[Any]) -> HistoryEntry:
-    try:
-        return HistoryEntry(
-            milestone=check_text(row.milestone),
-            at=from_micros(row.at),
-            kind=check_text(row.kind),
-            by=check_text(row.by),
-            why=check_text(row.why),
-            facts=_decode_texts(row.facts),
-        )
-    except Exception as error:
-        raise make_unreadable("history", row.seq, error) from error
-
-
-def encode_state(milestone: str, channel: str, state: Mapping[str, str]) -> Fields:
-    return {"milestone": milestone, "channel": channel, "state": dump_json(dict(state))}
-
-
-def decode_state(row: Row[Any]) -> Mapping[str, str]:
-    try:
-        return _decode_texts(row.state)
-    except Exception as error:
-        raise make_unreadable("remembered", (row.milestone, row.channel), error) from error
-
-
-def encode_node(node: NodeReport) -> Fields:
-    return {
-        "node": node.node,
-        "version": node.version,
-        "started_at": to_micros(node.started_at),
-        "seen_at": to_micros(node.seen_at),
-        "config_id": node.config_id,
-        "problems": dump_json(node.problems),
-        "receivers": dump_json(node.receivers),
-        "stopped": node.stopped,
-        "findings": dump_json(node.findings),
-        "paused": dump_json(node.paused),
-    }
-
-
-def decode_node(row: Row[Any]) -> NodeReport:
-    try:
-        return NodeReport(
-            node=check_text(row.node),
-            version=check_text(row.version),
-            started_at=from_micros(row.started_at),
-            seen_at=from_micros(row.seen_at),
-            config_id=check_text(row.config_id),
-            problems=_decode_list(row.problems),
-            receivers=_decode_list(row.receivers),
-            stopped=_check_flag(row.stopped),
-            findings=_decode_list(row.findings),
-            paused=_decode_list(row.paused),
-        )
-    except Exception as error:
-        raise make_unreadable("node", row.node, error) from error
-
-
-def _decode_texts(text: str) -> Mapping[str, str]:
-    found: dict[str, str] = json.loads(text)
-    for name, value in found.items():
-        check_text(name)
-        check_text(value)
-    return found
-
-
-def _decode_list(text: str) -> tuple[str, ...]:
-    found = json.loads(text)
-    if not isinstance(found, list):
-        raise TypeError(f"{found!r} is no list")
-    return tuple(check_text(value) for value in found)

@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     ARRAY,
+    URL,
+    ClauseElement,
     ColumnElement,
     Connection,
     CursorResult,
-    Executable,
     FromClause,
     Row,
     Text,
@@ -35,16 +36,19 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from alertd.store.database.dialect import is_shared
 
 if TYPE_CHECKING:
     from sqlalchemy import Dialect
 
-Build = Callable[..., Executable]
+Build = Callable[..., ClauseElement]
 """Builds a statement. The first argument is whether the database is PostgreSQL, and the rest is the shape."""
 
 Values = Mapping[str, Any]
+
+_POSTGRES = URL.create("postgresql+psycopg")
 
 _STATEMENTS = 256
 """How many statements stay in memory: about 20 builders, with a few shapes each."""
@@ -79,6 +83,7 @@ def run_many(connection: Connection, build: Build, values: Sequence[Values], *sh
 def _make_sql(build: Build, shared: bool, *shape: Any) -> tuple[str, Mapping[str, Any]]:
     """Return the SQL of a statement, and the values of the parameters that are constants."""
     compiled = build(shared, *shape).compile(dialect=_make_dialect(shared))
+    assert isinstance(compiled, SQLCompiler)  # noqa: S101  for mypy: it compiles all statements
     constants = {name: bind.effective_value for name, bind in compiled.binds.items() if not bind.required}
     return compiled.string, constants
 
@@ -86,12 +91,10 @@ def _make_sql(build: Build, shared: bool, *shape: Any) -> tuple[str, Mapping[str
 def _make_dialect(shared: bool) -> Dialect:
     """Return the dialect of the database in use. Only that one is imported, since each takes megabytes."""
     if shared:
-        from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+        return _POSTGRES.get_dialect()()
+    from sqlalchemy.dialects import sqlite
 
-        return PGDialect_psycopg()
-    from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
-
-    return SQLiteDialect_pysqlite(paramstyle="named")
+    return sqlite.pysqlite.dialect(paramstyle="named")
 
 
 def is_among(shared: bool, column: ColumnElement[str], name: str) -> ColumnElement[bool]:

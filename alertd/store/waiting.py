@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -98,10 +99,11 @@ def find_next_wake(
         known: only what the node knows counts; None: everything does.
     """
     values, shape = _make_values(connection, after, at, shut, known, lost=lost)
-    ((wake_at, digest_at, next_at, until),) = fetch(connection, _select_next_wake, values, shape)
+    found: Sequence[int | None] = fetch(connection, _select_next_wake, values, shape)[0]
+    wake_at, digest_at, next_at, until = found
     # Convert the end of the lease from the ledger's clock to the caller's clock.
     ends = None if until is None else until - at + rows.to_micros(after)
-    waiting = [found for found in (wake_at, digest_at, next_at, ends) if found is not None]
+    waiting = [micros for micros in (wake_at, digest_at, next_at, ends) if micros is not None]
     return rows.from_micros(min(waiting)) if waiting else None
 
 
@@ -187,7 +189,7 @@ def find_waiting(
         known: what the node knows; None: there are no strays.
     """
     values, shape = _make_values(connection, now, at, shut, known, lost=True)
-    (found,) = fetch(connection, _select_waiting, values, shape)
+    found: Sequence[int | None] = fetch(connection, _select_waiting, values, shape)[0]
     # Convert the end of the lease from the ledger's clock to the caller's clock.
     ends = None if found[3] is None else found[3] - at + rows.to_micros(now)
     undecided_at = min((micros for micros in found[:2] if micros is not None), default=None)

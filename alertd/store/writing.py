@@ -25,7 +25,7 @@ from alertd.core.ledger.fingerprint import TimelineFingerprint
 from alertd.core.ledger.records import Attempt, Delivery, HistoryEntry, Record, ScheduledReminder
 from alertd.core.routing.digest import NextDigest
 from alertd.ports import KEEP_REPORTS, Changes, NodeReport
-from alertd.store import rows, schema
+from alertd.store import other_rows, rows, schema
 from alertd.store.database.dialect import insert_for, insert_into, lock_rows, split_chunks
 from alertd.store.quarantine import find_quarantine, is_sound
 from alertd.store.statements import run_many
@@ -124,7 +124,7 @@ def write_digests(connection: Connection, digests: Sequence[NextDigest], gone: S
                 table.c.name != insert.excluded.name,
             ),
         )
-        connection.execute(statement, [rows.encode_digest(digest) for digest in digests])
+        connection.execute(statement, [other_rows.encode_digest(digest) for digest in digests])
         find_quarantine(connection).discard("next_digest", [digest.key for digest in digests])
 
 
@@ -145,7 +145,7 @@ def write_fingerprints(connection: Connection, fingerprints: Sequence[TimelineFi
             )
         )
         counted = connection.execute(records).scalar_one()
-        fields.append(rows.encode_fingerprint(fingerprint) | {"records": counted})
+        fields.append(other_rows.encode_fingerprint(fingerprint) | {"records": counted})
     connection.execute(statement, fields)
 
 
@@ -181,13 +181,13 @@ def _insert_new(shared: bool, table: Table, names: Sequence[str]) -> Insert:
 def write_attempts(connection: Connection, attempts: Sequence[Attempt]) -> None:
     """Insert the attempts that are not in the table yet."""
     if attempts:
-        encoded = [rows.encode_attempt(attempt) for attempt in attempts]
+        encoded = [other_rows.encode_attempt(attempt) for attempt in attempts]
         run_many(connection, _insert_new, encoded, schema.attempt, tuple(encoded[0]))
 
 
 def write_history(connection: Connection, entries: Iterable[HistoryEntry]) -> None:
     """Append the entries that are not in the history yet."""
-    fields = [rows.encode_entry(entry) for entry in entries]
+    fields = [other_rows.encode_entry(entry) for entry in entries]
     if fields:
         statement = insert_into(connection, schema.history).on_conflict_do_nothing(index_elements=["entry"])
         connection.execute(statement, fields)
@@ -211,6 +211,6 @@ def write_node(connection: Connection, node: NodeReport) -> None:
     insert = insert_into(connection, schema.node)
     said = {column.name: column for column in insert.excluded if column.name != "node"}
     statement = insert.on_conflict_do_update(index_elements=["node"], set_=said)
-    connection.execute(statement, rows.encode_node(node))
+    connection.execute(statement, other_rows.encode_node(node))
     old = schema.node.c.seen_at < rows.to_micros(node.seen_at - KEEP_REPORTS)
     connection.execute(delete(schema.node).where(old))

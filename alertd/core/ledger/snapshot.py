@@ -273,11 +273,11 @@ def _unpack_source(packed: Mapping[str, Any]) -> Source:
     name, who, short, publisher = get("id", ""), get("who", ""), get("short", ""), get("publisher", "")
     published, url = get("published", ""), get("url", "")
     check_texts(name, who, short, publisher, published, url)
-    return _make_source(name, who, short, publisher, published, url)
+    return _make_source(name, who, short=short, publisher=publisher, published=published, url=url)
 
 
 @lru_cache(maxsize=_CACHED)
-def _make_source(name: str, who: str, short: str, publisher: str, published: str, url: str) -> Source:
+def _make_source(name: str, who: str, *, short: str, publisher: str, published: str, url: str) -> Source:
     """Make a source once for all milestones that share it."""
     return Source(id=name, who=who, short=short, publisher=publisher, published=published, url=url)
 
