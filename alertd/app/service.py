@@ -17,6 +17,7 @@ from alertd.core.message.links import PURPOSE as LINKS
 from alertd.core.message.links import Links
 from alertd.errors import DefinitionsError, LedgerDamaged, LedgerError, SchemaTooNew
 from alertd.system.clock import SystemClock
+from alertd.system.memory import use_one_arena
 from alertd.system.settings import Settings
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ async def run(settings: Settings) -> int:
     from alertd.system.telemetry import Event, configure
 
     hold_standard_streams()
+    use_one_arena()
     log, clock, http = configure(settings.log_format, settings.log_level), SystemClock(), HttpClient()
     http.preload()
     try:
