@@ -13,8 +13,8 @@ from alertd.core.ledger.backpressure import REFUSED_FOR_S, TRIPS_AT
 from alertd.core.ledger.outcome import Outcome, Rejected, Retry, Sent
 from alertd.core.ledger.records import DeliveryState
 from alertd.core.message.message import Message
-from alertd.engine.delivery import Dispatcher
 from alertd.engine.backpressure import LIMITS
+from alertd.engine.delivery import Dispatcher
 from alertd.engine.sender import MAX_IN_FLIGHT, PER_CHANNEL, Sender
 from alertd.errors import LedgerBusy
 from alertd.ports import LEASE_FOR
