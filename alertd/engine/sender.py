@@ -352,7 +352,7 @@ class Sender:
         self._leaser.expect_more(lease.delivery.channel for lease in leases)
 
     async def _release(self) -> None:
-        """Give back what is let go. What cannot be given back now is kept until its lease has ended."""
+        """Give back the leases that are let go. If the ledger fails, they are kept for the next time."""
         while self._given_back:
             batch = self._given_back[:SETTLE_LIMIT]
             await self._ledger.release(batch)

@@ -408,7 +408,7 @@ async def test_longest_due_is_sent_first() -> None:
 
     started = {name for notifier in notifiers.values() for name in notifier.started}
     taken: Counter[str] = Counter()
-    expected = set()
+    expected: set[str] = set()
     for name in names:
         channel = ledger._deliveries[name].channel
         if len(expected) < LIMITS.in_flight and taken[channel] < LIMITS.per_channel:
