@@ -313,11 +313,12 @@ class Sender:
             self._start_waiting(dispatcher, ended)
         else:
             self._ahead.list_channel(ended)
-        while (
-            len(self._tasks) < self._limits.in_flight and (channel := self._ahead.pop_channel()) is not None
-        ):
-            if self._start_waiting(dispatcher, channel):
-                self._ahead.list_channel(channel)
+        while len(self._tasks) < self._limits.in_flight:
+            following = self._ahead.pop_channel()
+            if following is None:
+                return
+            if self._start_waiting(dispatcher, following):
+                self._ahead.list_channel(following)
 
     def _start_waiting(self, dispatcher: Dispatcher, channel: str) -> bool:
         """Start the next delivery of a channel that has begun, if there is one and it has a place."""
