@@ -113,12 +113,17 @@ class ChannelBackpressure:
         """
         state, pace = self._channels.get(channel, _UNLIMITED), self._paces.get(channel)
         breaker = state.breaker
-        if breaker.is_open or breaker.ramp is not None or now_s < breaker.shut_until:
+        if breaker.ramp is not None or self.is_shut(channel, now_s):
             return 0
         ahead = max(pace.measure(now_s) if pace else 0, self._limits.ahead_at_least)
         if state.throttle is not None:
             ahead = min(ahead, state.throttle.count_free(now_s))
         return min(ahead, self._limits.ahead)
+
+    def is_shut(self, channel: str, now_s: float) -> bool:
+        """Tell whether a channel pauses, or is probed."""
+        breaker = self._channels.get(channel, _UNLIMITED).breaker
+        return breaker.is_open or now_s < breaker.shut_until
 
     def take(self, channel: str, count: int, now_s: float) -> None:
         """Record that so many sends have started."""

@@ -6,8 +6,8 @@ The way of a delivery is read from top to bottom: :meth:`Sender.start` leases, `
 - The number of sends in flight is bounded, in all and for each channel.
 - A channel that sends much has deliveries that are leased ahead (:mod:`alertd.engine.ahead`). When a send
   ends, the next one starts at once. If places are few, the delivery that has been due the longest is next.
-- Outcomes are settled in groups (:mod:`alertd.engine.settling`): at the latest :data:`SETTLE_WITHIN_S` after
-  the first of them. What ends while a group is written goes with the next.
+- Outcomes are settled in groups (:mod:`alertd.engine.settling`). What ends while a group is written goes
+  with the next.
 - A timeout that expires while this node stalls says nothing about the receiver. The delivery is tried
   again, and the timeout does not count as a failure of the channel.
 - A delivery whose lease ended without a settlement may have ended the process. After the first such lease,
@@ -23,22 +23,21 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from alertd.core.config import Config
-from alertd.core.ledger.backpressure import BreakerChange, Rate
+from alertd.core.ledger.backpressure import Rate
 from alertd.core.ledger.outcome import Outcome, Retry, Sent
 from alertd.core.ledger.records import CHANNEL, DeliveryState, Known, Lease
-from alertd.core.message.reasons import describe_reason
-from alertd.core.reason import Reason
 from alertd.engine.ahead import LeasedAhead
 from alertd.engine.backpressure import LIMITS, NO_RATES, ChannelBackpressure, SenderLimits
+from alertd.engine.breakers import BreakerReports
 from alertd.engine.delivery import ClockReading, Dispatcher
-from alertd.engine.notices import report_breaker
+from alertd.engine.leasing import Leaser
 from alertd.engine.observer import Observer, log_lost_lease
+from alertd.engine.retired import RetiredNotifiers
 from alertd.engine.settling import SETTLE_LIMIT, SenderLedger, Settler
 from alertd.errors import LedgerError
-from alertd.ports import AHEAD_FOR, LEASE_FOR, Clock, LostLeases, Notifier, Settlement
+from alertd.ports import LEASE_FOR, Clock, Notifier, Settlement
 from alertd.system.telemetry import Event, Log
 
 MAX_IN_FLIGHT = LIMITS.in_flight
@@ -46,9 +45,6 @@ PER_CHANNEL = LIMITS.per_channel
 
 MAX_ROUNDS = 32
 """Rounds of leasing and settling, before the daemon sees to other work."""
-
-LEASE_LIMIT = 200
-"""Deliveries that are leased in one transaction."""
 
 SETTLE_WITHIN_S = 0.015
 """Seconds after which the first outcome of a group is settled."""
@@ -66,9 +62,6 @@ LOST_AGAIN_S = 1.0
 
 CANCEL_LIMIT_S = 2.0
 """Seconds that a cancelled send has to end."""
-
-CLOSE_LIMIT_S = 5.0
-"""Seconds that a notifier has to close."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +107,6 @@ class Sender:
         self._busy: Counter[str] = Counter()
         self._ahead = LeasedAhead(clock)
         self._given_back: list[Lease] = []
-        self._full: set[str] = set()
         self._settler = Settler(ledger, log, self._observer)
         self._settling = asyncio.Lock()
         self._worker: asyncio.Task[None] | None = None
@@ -122,10 +114,18 @@ class Sender:
         self._group_ends_s = 0.0
         self._is_ledger_failing = False
         self._dispatcher: Dispatcher | None = None
-        self._active: Mapping[str, Notifier] = {}
-        self._retired: list[Mapping[str, Notifier]] = []
+        self._retired = RetiredNotifiers(log)
         self._backpressure = ChannelBackpressure(limits)
-        self._last_reasons: dict[str, Reason | None] = {}
+        self._breakers = BreakerReports(self._backpressure, clock, log, self._settler.notices)
+        self._leaser = Leaser(
+            ledger,
+            clock,
+            node=node,
+            limits=limits,
+            backpressure=self._backpressure,
+            ahead=self._ahead,
+            busy=self._busy,
+        )
         self._idle_s = self._alone_until_s = clock.monotonic()
         self._look_for_lost_s = self._idle_s
 
@@ -166,22 +166,14 @@ class Sender:
         """
         self._dispatcher = None
         self._give_back(self._ahead.take_all())
-        self._retired.append(self._active)
-        self._active = notifiers
+        self._retired.use(notifiers)
         self._backpressure.use({channel: rates.get(channel) for channel in notifiers})
-        self._full &= notifiers.keys()
-        kept = self._last_reasons.items()
-        self._last_reasons = {channel: reason for channel, reason in kept if channel in notifiers}
+        self._leaser.use(notifiers.keys())
+        self._breakers.use(notifiers.keys())
 
     def find_shut(self) -> tuple[frozenset[str], timedelta | None]:
         """Find the channels of which nothing may be leased now, and when the first of them opens."""
-        now_s = self._clock.monotonic()
-        shut = [
-            name
-            for name in self._backpressure.list_channels()
-            if self._measure_room(name, now_s) <= 0 and not self._count_wanted_ahead(name, now_s)
-        ]
-        return frozenset(shut), self._backpressure.find_next_opening(shut, now_s)
+        return self._leaser.find_shut()
 
     # -- lease
 
@@ -199,81 +191,27 @@ class Sender:
             LedgerError: the ledger cannot be used; nothing is lost.
         """
         self._dispatcher = dispatcher
-        self._check_holds(dispatcher.config)
+        self._breakers.check_holds(dispatcher.config)
         if not self._tasks:
             self._idle_s = self._clock.monotonic()
         for _ in range(MAX_ROUNDS):
             await self.settle()
             if self._is_one_alone():
                 return
-            leased = ClockReading.take(self._clock)
-            leases, limit = await self._lease(leased, known)
-            self._start_all(dispatcher, leases, leased)
-            if len(leases) < limit:
+            reading = ClockReading.take(self._clock)
+            leases, is_full = await self._leaser.lease_next(reading, known, self._list_held())
+            self._start_all(dispatcher, leases, reading)
+            if not is_full:
                 break
-        await self._lease_ahead(known)
-        await self._start_lost(dispatcher, known)
-
-    async def _lease(self, reading: ClockReading, known: Known | None) -> tuple[Sequence[Lease], int]:
-        """Lease what may start now, up to the limits over all and for each channel.
-
-        Returns:
-            the leases, and how many there could have been.
-        """
-        room = self._measure_rooms(reading.monotonic_s)
-        limit = self._limits.in_flight - len(self._tasks)
-        per_channel = max(self._limits.per_channel, *room.values(), 0)
-        if limit <= 0:
-            # Nothing more may be in flight, except one send on each channel that has none.
-            limit, per_channel = self._limits.in_flight, 1
-            room = {name: 0 if self._busy[name] else number for name, number in room.items()}
-        limit = min(limit, LEASE_LIMIT)
-        leases = await self._ledger.lease(
-            self._node,
-            reading.at,
-            duration=LEASE_FOR,
-            limit=limit,
-            per_channel=per_channel,
-            most=room,
-            held=self._list_doubtful(),
-            lost=LostLeases.LEFT_OUT,
-            known=known,
-        )
-        self._note_full(leases, limit, {name: min(number, per_channel) for name, number in room.items()})
-        return leases, limit
-
-    async def _lease_ahead(self, known: Known | None) -> None:
-        """Lease for the channels that have all their places taken what they send next."""
         reading = ClockReading.take(self._clock)
-        now_s = reading.monotonic_s
-        most = {
-            name: self._count_wanted_ahead(name, now_s) if self._busy[name] else 0 for name in self._active
-        }
-        limit = min(sum(most.values()), LEASE_LIMIT)
-        if not limit or self._dispatcher is None:
-            return
-        if known is not None:
-            # Nothing is leased ahead that nobody knows.
-            known = replace(known, strays_before=None)
-        leases = await self._ledger.lease(
-            self._node,
-            reading.at,
-            duration=AHEAD_FOR,
-            limit=limit,
-            per_channel=limit,
-            most=most,
-            lost=LostLeases.LEFT_OUT,
-            known=known,
-            ahead=True,
-        )
-        self._note_full(leases, limit, most)
-        for lease in leases:
+        for lease in await self._leaser.lease_ahead(reading, known):
             if not self._renew(lease, reading):
                 self._ahead.add(lease, reading)
         self._go_on()
+        await self._start_lost(dispatcher, known)
 
     async def _start_lost(self, dispatcher: Dispatcher, known: Known | None) -> None:
-        """Lease and start deliveries whose last lease was lost: one for each channel, or else one alone."""
+        """Start deliveries whose last lease was lost, if any may be sent now."""
         reading = ClockReading.take(self._clock)
         now_s = reading.monotonic_s
         suspects = [held.lease.delivery for held in self._leases.values() if held.lease.delivery.lost_leases]
@@ -281,18 +219,12 @@ class Sender:
             return
         if self._tasks and now_s < self._look_for_lost_s:
             return
-        room = self._measure_rooms(now_s) | {delivery.channel: 0 for delivery in suspects}
-        may_be_alone = not self._tasks or now_s - self._idle_s >= WAIT_ALONE_S
-        leases = await self._ledger.lease(
-            self._node,
-            reading.at,
-            duration=LEASE_FOR,
-            limit=LEASE_LIMIT,
-            per_channel=1,
-            most=room,
-            held=self._list_held(),
-            lost=LostLeases.ALONE if may_be_alone else LostLeases.FEW,
-            known=known,
+        leases = await self._leaser.lease_lost(
+            reading,
+            known,
+            self._list_held(),
+            besides={delivery.channel for delivery in suspects},
+            alone=not self._tasks or now_s - self._idle_s >= WAIT_ALONE_S,
         )
         if not leases and not suspects:
             self._look_for_lost_s = now_s + LOST_AGAIN_S
@@ -300,42 +232,9 @@ class Sender:
             self._alone_until_s = self._clock.monotonic() + ALONE_FOR_S
         self._start_all(dispatcher, leases, reading)
 
-    def _measure_room(self, channel: str, now_s: float) -> int:
-        """Return how many more sends may start on a channel, besides what waits for a place already."""
-        return self._backpressure.room(channel, self._busy[channel], now_s) - self._ahead.count(channel)
-
-    def _measure_rooms(self, now_s: float) -> dict[str, int]:
-        return {
-            name: max(0, self._measure_room(name, now_s))
-            for name in self._active.keys() | (+self._busy).keys()
-        }
-
-    def _count_wanted_ahead(self, channel: str, now_s: float) -> int:
-        """Return how many deliveries to lease ahead for a channel; 0 while half of them are there."""
-        ahead, waiting = self._backpressure.count_ahead(channel, now_s), self._ahead.count(channel)
-        if waiting > ahead // 2 or self._measure_room(channel, now_s) > 0:
-            return 0
-        return ahead - waiting
-
-    def _note_full(self, leases: Sequence[Lease], limit: int, most: Mapping[str, int]) -> None:
-        """Note for which channels as much was leased as was asked for, so that more may be ready."""
-        if len(leases) >= limit:
-            self._full.update(self._active)
-            return
-        numbers = Counter(lease.delivery.channel for lease in leases)
-        for name, number in most.items():
-            if number and numbers[name] >= number:
-                self._full.add(name)
-            elif number:
-                self._full.discard(name)
-
     def _list_held(self) -> frozenset[str]:
         """List the deliveries that are being sent, or are not settled yet."""
         return frozenset((*self._leases, *(lease.delivery.id for lease in self._settler.list_unsettled())))
-
-    def _list_doubtful(self) -> frozenset[str]:
-        """List those of them whose leases may have run out, since this node stalled or its clock was set."""
-        return self._list_held()
 
     # -- start
 
@@ -375,7 +274,12 @@ class Sender:
         self._settler.finished.append(replace(settlement, lease=self._leases[delivery.id].lease))
         self._backpressure.finish(delivery.channel, self._clock.monotonic())
         if settlement.outcome is not None and not self._is_own_failure(settlement.outcome, began_s):
-            self._update_breaker(dispatcher.config, settlement, settlement.outcome)
+            self._breakers.update(dispatcher.config, settlement, settlement.outcome)
+            if not isinstance(settlement.outcome, Sent) and self._backpressure.is_shut(
+                delivery.channel, self._clock.monotonic()
+            ):
+                # The channel pauses, so a later moment or another node serves what waits for it.
+                self._give_back(self._ahead.take_channel(delivery.channel))
         if settlement.remember:
             self._let_go_of_outdated(delivery.channel, settlement.remember.keys())
 
@@ -409,11 +313,12 @@ class Sender:
             self._start_waiting(dispatcher, ended)
         else:
             self._ahead.list_channel(ended)
-        while (
-            len(self._tasks) < self._limits.in_flight and (channel := self._ahead.pop_channel()) is not None
-        ):
-            if self._start_waiting(dispatcher, channel):
-                self._ahead.list_channel(channel)
+        while len(self._tasks) < self._limits.in_flight:
+            following = self._ahead.pop_channel()
+            if following is None:
+                return
+            if self._start_waiting(dispatcher, following):
+                self._ahead.list_channel(following)
 
     def _start_waiting(self, dispatcher: Dispatcher, channel: str) -> bool:
         """Start the next delivery of a channel that has begun, if there is one and it has a place."""
@@ -445,10 +350,10 @@ class Sender:
 
     def _give_back(self, leases: Sequence[Lease]) -> None:
         self._given_back += leases
-        self._full.update(lease.delivery.channel for lease in leases)
+        self._leaser.expect_more(lease.delivery.channel for lease in leases)
 
     async def _release(self) -> None:
-        """Give back what is let go. What cannot be given back now is kept until its lease has ended."""
+        """Give back the leases that are let go. If the ledger fails, they are kept for the next time."""
         while self._given_back:
             batch = self._given_back[:SETTLE_LIMIT]
             await self._ledger.release(batch)
@@ -467,8 +372,8 @@ class Sender:
         async with self._settling:
             await self._write()
             await self._begin()
-        while self._retired and not self._tasks:
-            await self._close(self._retired.pop())
+        if not self._tasks:
+            await self._retired.close()
 
     async def _write(self) -> list[Settlement]:
         """Settle what has ended, and give back what is let go. Returns what was settled."""
@@ -480,14 +385,14 @@ class Sender:
 
     async def _begin(self) -> None:
         """Have the ledger begin what is next in the queues, and start it where there is a place."""
-        while asked := self._ahead.list_to_begin(self._limits.begun, LEASE_LIMIT):
+        while asked := self._ahead.list_to_begin(self._limits.begun, SETTLE_LIMIT):
             reading = ClockReading.take(self._clock)
             leases = [entry.lease for entry in asked]
             refused = await self._ledger.begin(leases, reading.at, duration=LEASE_FOR)
             self._give_back(self._ahead.begin(asked, refused, reading))
-            self._start_next()
             if not refused:
                 break
+        self._start_next()
 
     def _go_on(self) -> None:
         """See that what has ended is settled soon, and that what waits begins now."""
@@ -540,11 +445,7 @@ class Sender:
             for ended in settled
         ):
             return True
-        now_s = self._clock.monotonic()
-        return any(
-            self._measure_room(name, now_s) > 0 or self._count_wanted_ahead(name, now_s)
-            for name in self._full
-        )
+        return self._leaser.may_have_more()
 
     async def wait_finished(self) -> None:
         """Wait until nothing is in flight and everything is settled."""
@@ -583,8 +484,7 @@ class Sender:
         if self._worker is not None:
             self._worker.cancel()
         self.use({})
-        while self._retired:
-            await self._close(self._retired.pop())
+        await self._retired.close()
         return self.unsettled
 
     async def _try_to_settle(self) -> None:
@@ -599,41 +499,3 @@ class Sender:
         """Return whether this node may have failed, and not the receiver."""
         no_answer = isinstance(outcome, Retry) and outcome.after is None
         return no_answer and self._has_stalled(began_s)
-
-    def _update_breaker(self, config: Config, settlement: Settlement, outcome: Outcome) -> None:
-        """Update the channel's breaker, and tell the operator when that pauses or resumes the channel."""
-        channel, reason = settlement.lease.delivery.channel, settlement.reason
-        now_s = self._clock.monotonic()
-        change = self._backpressure.record(channel, outcome, now_s)
-        if not isinstance(outcome, Sent) and not self._backpressure.count_ahead(channel, now_s):
-            # The channel pauses, so another node or a later moment may serve what waits for it.
-            self._give_back(self._ahead.take_channel(channel))
-        self._last_reasons[channel] = reason
-        self._report_change(config, channel, change, reason, settlement.at)
-
-    def _check_holds(self, config: Config) -> None:
-        """Find the channels that have asked alertd to wait for too long, and tell the operator about them."""
-        for channel in self._backpressure.check_holds(self._clock.monotonic()):
-            reason = self._last_reasons.get(channel)
-            self._report_change(config, channel, BreakerChange.REFUSED, reason, self._clock.now())
-
-    def _report_change(
-        self, config: Config, channel: str, change: BreakerChange, reason: Reason | None, at: datetime
-    ) -> None:
-        match change:
-            case BreakerChange.NONE:
-                return
-            case BreakerChange.OPENED | BreakerChange.REFUSED:
-                self._log.warning(Event.CHANNEL_PAUSED, channel=channel, reason=describe_reason(reason))
-            case BreakerChange.CLOSED:
-                self._log.info(Event.CHANNEL_RESUMED, channel=channel)
-        self._settler.notices += report_breaker(config, channel, change, reason, at)
-
-    async def _close(self, notifiers: Mapping[str, Notifier]) -> None:
-        """Close notifiers. One that raises or does not end keeps no other from being closed."""
-        for channel, notifier in notifiers.items():
-            try:
-                async with asyncio.timeout(CLOSE_LIMIT_S):
-                    await notifier.aclose()
-            except Exception as error:  # a bug in a notifier
-                self._log.error(Event.NOTIFIER_FAILED, channel=channel, exc_info=error)

@@ -156,4 +156,4 @@ LEASE_FOR = timedelta(minutes=5)
 """How long a delivery is taken for; longer than any notifier's total deadline."""
 
 AHEAD_FOR = timedelta(seconds=10)
-"""How long a delivery is taken for that is leased ahead. After a crash other nodes wait no longer for it."""
+"""How long a lease ahead lasts. After a crash, other nodes wait no longer than this for its delivery."""

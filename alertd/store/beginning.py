@@ -59,7 +59,12 @@ def _is_leased() -> ColumnElement[bool]:
 def _read_milestones(connection: Connection, leases: Sequence[Lease]) -> dict[str, Row[Any]]:
     """Read by id what decides whether a reminder of a milestone is sent."""
     names = {owed.milestone for lease in leases for owed in lease.owed}
-    columns = _milestone.c.id, _milestone.c.standing, _milestone.c.changed_at, _milestone.c.withdrawn
+    columns: list[ColumnElement[Any]] = [
+        _milestone.c.id,
+        _milestone.c.standing,
+        _milestone.c.changed_at,
+        _milestone.c.withdrawn,
+    ]
     return {
         row.id: row
         for chunk in split_chunks(sorted(names))

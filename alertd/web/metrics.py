@@ -281,6 +281,12 @@ def _families(facts: Facts) -> Iterator[Metric]:
         {channel: daemon_status.in_flight.get(channel, 0) for channel in facts.channels},
     )
     yield _make_gauges(
+        "alertd_deliveries_leased_ahead",
+        "Deliveries that this node has leased and sends next.",
+        "channel",
+        {channel: daemon_status.leased_ahead.get(channel, 0) for channel in facts.channels},
+    )
+    yield _make_gauges(
         "alertd_channel_paused",
         "Whether a channel does not answer, so that one message at a time is tried.",
         "channel",

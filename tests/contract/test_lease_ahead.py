@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -161,7 +162,7 @@ async def test_what_somebody_has_acted_on_does_not_begin(ledger: Ledger, kind: A
     ],
 )
 async def test_what_the_files_have_moved_or_withdrawn_does_not_begin(
-    ledger: Ledger, changes: dict[str, object]
+    ledger: Ledger, changes: dict[str, Any]
 ) -> None:
     """A milestone that has other windows since the lease, or is gone."""
     await a_backlog(ledger, "k1")

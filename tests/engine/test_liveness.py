@@ -128,8 +128,9 @@ async def test_full_disk_is_known_everywhere_within_a_minute(tmp_path: Path) -> 
     async with watching(ledger, tmp_path) as here:
         before = (here.faults, [audit.passed for audit in here.beats])
         with full_disk():
-            # Another end of the lead has to be written.
-            await here.live_s(5)
+            # The lead is renewed for a later time, so there is something to write.
+            await here.pass_s(5)
+            await here.look(Chore.LEAD)
             at_once = (here.daemon.status.ledger_failing, here.faults, here.said("STATUS")[-1])
             await here.live_s(MINUTE_S)
             await here.look(Chore.AUDIT)
