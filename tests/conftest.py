@@ -15,6 +15,9 @@ WORKERS_PER_CORE = 1.5
 """A worker often waits for a process or a timeout, and then another worker can use the core. The end-to-end
 tests run real processes with time limits, so there are not many more workers than cores."""
 
+LONG_S = 5
+"""How long a test marked ``long`` takes if its mark does not say, in seconds."""
+
 # How long one example takes says more about the machine than about the code: there is no deadline.
 settings.register_profile("desk", deadline=None, max_examples=EXAMPLES)
 # In CI the same commit tries the same examples: what fails there fails again at a desk under CI=true.
@@ -35,12 +38,17 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give each worker an equal share of the tests marked ``long``, and let it begin with its share.
 
+    ``long(seconds)`` is for a test that takes much longer than the others. The longest tests start before all
+    others, because a worker that began with one late would be the last to finish.
+
     xdist cuts the list into one part for each worker, and a worker that has finished takes tests from the end
     of another worker's part. So no worker runs a long test alone at the end.
     """
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    long = [item for item in items if item.get_closest_marker("long") is not None]
-    rest = [item for item in items if item.get_closest_marker("long") is None]
+    marked = [(item, item.get_closest_marker("long")) for item in items]
+    expected_s = {item: mark.args[0] if mark.args else LONG_S for item, mark in marked if mark is not None}
+    long = sorted(expected_s, key=expected_s.__getitem__, reverse=True)
+    rest = [item for item, mark in marked if mark is None]
     left = len(items)
     items.clear()
     for worker in range(workers):

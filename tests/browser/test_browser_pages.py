@@ -52,6 +52,7 @@ async def seen(browser: Browser, stage: Stage, path: str, **options: Any) -> Asy
     assert troubles == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", PATHS)
 async def test_page_has_no_barrier(browser: Browser, stage: Stage, path: str) -> None:
     """axe-core finds no violation of WCAG 2.2 AA or of its own advice, in light or dark, on desk or phone."""

@@ -36,6 +36,7 @@ def find_free_port() -> int:
         return int(free.getsockname()[1])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("way", ["half written", "pipe"])
 async def test_daemon_goes_on_with_the_same_receivers_and_access_rules(stage: Stage, way: str) -> None:
     """What was 401 stays 401, the reminder goes to the same receiver, and `alertd status` fails."""

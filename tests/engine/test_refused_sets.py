@@ -186,6 +186,7 @@ async def test_undecidable_reminder_holds_up_no_stray(ledger: SqlLedger) -> None
     assert binder.undecidable == {("u/bad", "spare")}
 
 
+@pytest.mark.long
 async def test_more_undecidable_sets_than_one_look_takes_hold_up_no_later_one(ledger: SqlLedger) -> None:
     """A reminder that is due after all of them is bound by the same look."""
     scene = Scene(ledger, at="2026-09-20")

@@ -286,6 +286,7 @@ class Counting:
         return count
 
 
+@pytest.mark.long(15)
 async def test_reconciling_does_not_read_the_history(ledger: Ledger) -> None:
     """After 300 repeats, a reconciliation reads as few reminders as it did after 30, moves included."""
     scene = await overdue(ledger)

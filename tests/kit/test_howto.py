@@ -61,6 +61,7 @@ def test_it_is_short() -> None:
     assert len(CODE.splitlines()) < MAX_LINES
 
 
+@pytest.mark.long
 def test_its_own_test_passes_as_an_installed_package(site: Path, tmp_path: Path) -> None:
     said = run_tests(site, tmp_path)
 
@@ -70,6 +71,7 @@ def test_its_own_test_passes_as_an_installed_package(site: Path, tmp_path: Path)
     assert "failed" not in said
 
 
+@pytest.mark.long
 def test_what_the_page_shows_is_what_happens(site: Path, tmp_path: Path) -> None:
     """The page's commands print what the page shows, with a test server instead of the server in the page."""
     desk = Desk(folder=tmp_path)

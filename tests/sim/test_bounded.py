@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import cast
 
+import pytest
 import structlog
 
 from alertd.core.ledger.outcome import Outcome, Retry, Sent
@@ -106,6 +107,7 @@ class Stage:
         }
 
 
+@pytest.mark.long(15)
 async def test_nothing_grows_over_months(tmp_path: Path) -> None:
     """A reminder a fortnight, a date that moves every ten days, a receiver that refuses every third message."""
     ledger = await open_ledger(f"sqlite:///{tmp_path}/ledger.sqlite3")

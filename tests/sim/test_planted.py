@@ -14,6 +14,7 @@ FOLDER = Path(__file__).parent
 README = (FOLDER / "README.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", PLANTED)
 def test_planted_fault_is_found(name: str) -> None:
     """Within twenty seeds, and by the invariant that is about it."""

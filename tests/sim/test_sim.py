@@ -39,6 +39,7 @@ def is_played(profile: str, seed: int) -> bool:
     return seed < PROFILES[profile].share
 
 
+@pytest.mark.long(15)
 @pytest.mark.parametrize(("profile", "seeds"), batches())
 def test_all_invariants_hold(profile: str, seeds: range) -> None:
     """Nothing is lost, early, repeated without a reason, or said to be what it is not."""
@@ -65,6 +66,7 @@ def test_same_seed_same_trace() -> None:
     assert once.trace.digest() == again.trace.digest() != other.trace.digest()
 
 
+@pytest.mark.long(15)
 def test_same_seed_same_trace_in_every_process() -> None:
     """Also where sets and dicts of text are walked in another order."""
     assert _digest_with("1") == _digest_with("2") == run(3, PROFILES["faulty"]).trace.digest()

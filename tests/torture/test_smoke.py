@@ -51,7 +51,7 @@ def test_what_is_left_out_of_the_short_run_is_in_the_long_one() -> None:
     assert ALL_RECEIVERS.name not in names
 
 
-@pytest.mark.long
+@pytest.mark.long(200)
 async def test_nothing_is_lost_and_every_copy_is_explained() -> None:
     """A round or two: all that was owed is accepted or visibly dead, none is early, no copy is a riddle.
 

@@ -178,6 +178,7 @@ async def test_what_people_wrote_is_only_text(empty: Stage) -> None:
         assert "{{7*7}}" in html
 
 
+@pytest.mark.long(15)
 async def test_page_of_five_thousand_is_small(empty: Stage) -> None:
     """A page shows 100 milestones and a histogram of all of them in less than a megabyte."""
     scene = Scene(empty.ledger, "2026-11-01", a_config())
