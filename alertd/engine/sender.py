@@ -6,8 +6,7 @@ The way of a delivery is read from top to bottom: :meth:`Sender.start` leases, `
 - The number of sends in flight is bounded, in all and for each channel.
 - A channel that sends much has deliveries that are leased ahead (:mod:`alertd.engine.ahead`). When a send
   ends, the next one starts at once. If places are few, the delivery that has been due the longest is next.
-- Outcomes are settled in groups (:mod:`alertd.engine.settling`). What ends while a group is written goes
-  with the next.
+- Outcomes are settled in groups (:mod:`alertd.engine.settling`).
 - A timeout that expires while this node stalls says nothing about the receiver. The delivery is tried
   again, and the timeout does not count as a failure of the channel.
 - A delivery whose lease ended without a settlement may have ended the process. After the first such lease,
