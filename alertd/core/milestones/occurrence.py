@@ -172,14 +172,16 @@ def fingerprint(*parts: str) -> str:
         hasher.update(len(raw).to_bytes(4, "big"))
         hasher.update(raw)
     number = int.from_bytes(hasher.digest(), "big")
-    letters = []
-    for _ in range(22):
-        number, rest = divmod(number, 62)
-        letters.append(_BASE62[rest])
-    return "".join(reversed(letters))
+    # Two letters at a time, since planning makes millions of keys.
+    pairs = []
+    for _ in range(11):
+        number, rest = divmod(number, 62 * 62)
+        pairs.append(_PAIRS[rest])
+    return "".join(reversed(pairs))
 
 
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_PAIRS = tuple(first + second for first in _BASE62 for second in _BASE62)
 
 
 def compute_longest_span(duration: Duration) -> timedelta:
