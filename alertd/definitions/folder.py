@@ -30,6 +30,10 @@ from alertd.definitions.timeline.read import TimelineRead, read_timeline, read_t
 from alertd.errors import TimelineUnread
 from alertd.system.collector import pause_collector
 
+MAX_LOADED = 2_000
+"""How many milestones a load leaves in memory for the reconciliation after it. The files of the others are
+parsed again then, so that a first load needs no more memory than a reload."""
+
 MAX_ENVIRONMENTS = 8
 """How many configurations are remembered, so that files can be read as the one in force has it."""
 
@@ -43,12 +47,16 @@ class _Reading:
         known: the timelines of the files that need not be parsed.
         read: the results of parsing.
         changed: the ids of the timelines that may have changed.
+        needed: the files whose milestones others count from.
+        room: how many more milestones stay in memory, of files that count from nothing.
     """
 
     hashes: dict[str, str]
     known: dict[str, Timeline]
     changed: set[str]
+    room: int
     read: dict[str, TimelineRead] = field(default_factory=dict)
+    needed: set[str] = field(default_factory=set)
 
     def list_by_file(self) -> dict[str, TimelineRead]:
         return {file: self.read[file] for file in self.hashes if file in self.read}
@@ -65,6 +73,7 @@ class DefinitionFolder:
             ``folder``.
         hash_zones: returns the fingerprint of the time zone database in use.
         version: the version of alertd.
+        max_loaded: how many milestones a load leaves in memory for the reconciliation after it.
 
     Attributes:
         parsed: how many timeline files have been parsed.
@@ -78,6 +87,7 @@ class DefinitionFolder:
         find_named: Callable[[str], Path] | None = None,
         hash_zones: Callable[[], str] = str,
         version: str = __version__,
+        max_loaded: int = MAX_LOADED,
     ) -> None:
         self.parsed = 0
         self._folder = folder
@@ -85,6 +95,7 @@ class DefinitionFolder:
         self._find_named = find_named or folder.joinpath
         self._hash_zones = hash_zones
         self._version = version
+        self._max_loaded = max_loaded
         self._hashes = ContentHashes()
         self._known: dict[str, Timeline] = {}
         self._loaded: dict[str, Timeline] = {}
@@ -211,7 +222,7 @@ class DefinitionFolder:
             if hashes.get(file) == timeline.content and timeline.environment == environment
         }
         changed = {timeline.id for file, timeline in self._known.items() if file not in known}
-        reading = _Reading(hashes=hashes, known=known, changed=changed)
+        reading = _Reading(hashes=hashes, known=known, changed=changed, room=self._max_loaded)
         self._parse_files(reading, [file for file in hashes if file not in known], inherited)
         while missing := self._list_concerned(reading):
             self._parse_files(reading, missing, inherited)
@@ -234,7 +245,8 @@ class DefinitionFolder:
             # The file may have been written since its hash was made.
             reading.hashes[file] = hash_content(content)
             self.parsed += 1
-            reading.read[file] = result = parse(content, file, inherited)
+            result = parse(content, file, inherited)
+            reading.read[file] = _drop_milestones(reading, file, result)
             before = reading.known.pop(file, None)
             if before is None or before.content != reading.hashes[file]:
                 reading.changed |= {result.id} | ({before.id} if before is not None else set())
@@ -246,6 +258,13 @@ class DefinitionFolder:
             after.claim.base.partition("/")[0] for result in reading.read.values() for after in result.after
         }
         concerned = {file for file, timeline in reading.known.items() if timeline.id in dependents | bases}
+        dropped = {
+            file
+            for file, result in reading.read.items()
+            if result.id in bases - {""} and file not in reading.needed and _is_outline(result)
+        }
+        reading.needed |= dropped
+        concerned |= dropped
         reading.changed |= dependents
         if not concerned and next(find_unknown_bases(reading.read), None) is not None:
             # The ids of the first files may be suggested in place of an unknown id.
@@ -270,9 +289,22 @@ class DefinitionFolder:
             elif file not in broken and result is not None and result.timeline is not None:
                 loaded = replace(result.timeline, content=content, environment=environment)
                 timelines[file] = loaded.forget_milestones()
-                self._loaded[file] = loaded
+                if not isinstance(loaded.milestones, UnreadMilestones):
+                    self._loaded[file] = loaded
         self._known = timelines
         return tuple(timelines.values())
+
+
+def _drop_milestones(reading: _Reading, file: str, result: TimelineRead) -> TimelineRead:
+    """Leave out the milestones of a file, unless there is room or a check between files needs them."""
+    if result.timeline is None or result.after or file in reading.needed:
+        return result
+    reading.room -= result.timeline.count
+    return result if reading.room >= 0 else replace(result, timeline=result.timeline.forget_milestones())
+
+
+def _is_outline(result: TimelineRead) -> bool:
+    return result.timeline is not None and isinstance(result.timeline.milestones, UnreadMilestones)
 
 
 def _hash_folder(found: FolderContents, raw: bytes | None, hashes: Mapping[str, str]) -> str:

@@ -81,7 +81,7 @@ def test_trusting_ends_where_reading_everything_ends(steps: Sequence[tuple[Seque
 def test_loading_what_has_changed_finds_what_loading_everything_finds(edits: Sequence[Sequence[Any]]) -> None:
     """The same timelines and the same problems, with their places and their advice."""
     with tempfile.TemporaryDirectory() as folder:
-        site = Site(Path(folder), MemoryLedger())
+        site = Site(Path(folder), MemoryLedger(), max_loaded=1)
         for name, deadlines in BEGIN.items():
             site.write(name, timeline(name, **deadlines))
         site.folder.load()
@@ -102,7 +102,7 @@ def test_loading_what_has_changed_finds_what_loading_everything_finds(edits: Seq
 
 async def _play(steps: Sequence[tuple[Sequence[Any], str]]) -> None:
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two:
-        trusting = Site(Path(one), MemoryLedger())
+        trusting = Site(Path(one), MemoryLedger(), max_loaded=1)
         reading = Site(Path(two), MemoryLedger())
         for site, trust in ((trusting, Trust.RECENT), (reading, Trust.NOTHING)):
             for name, deadlines in BEGIN.items():
