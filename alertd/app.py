@@ -6,6 +6,7 @@ Only this module names the concrete classes behind the ports. The commands build
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import os
 import sys
@@ -432,6 +433,9 @@ async def run(settings: Settings) -> int:
             await ledger.close()
             raise
         await daemon.start()
+        # What is in memory by now stays, so no collection needs to look at it again.
+        gc.collect()
+        gc.freeze()
         if web is not None:
             await web.open()
         async with control(
