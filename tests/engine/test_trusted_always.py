@@ -157,6 +157,8 @@ def _edit(site: Site, edit: tuple[str, Any, Any]) -> None:
             path.rename(site.path / f"milestones/{more}.yaml")
         case "config":
             site.write("alertd.yaml", name)
+        case _:  # the file is missing, so nothing changes
+            return
 
 
 def _list_rows(site: Site) -> tuple[object, ...]:
