@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Hashable
 from datetime import timedelta
@@ -106,6 +107,9 @@ async def run(settings: Settings) -> int:
             await ledger.close()
             raise
         await daemon.start()
+        # What is in memory by now stays, so no collection needs to look at it again.
+        gc.collect()
+        gc.freeze()
         if web is not None:
             await web.open()
         async with control(

@@ -157,7 +157,7 @@ def _edit(site: Site, edit: tuple[str, Any, Any]) -> None:
             path.rename(site.path / f"milestones/{more}.yaml")
         case "config":
             site.write("alertd.yaml", name)
-        case _:  # there is no file, or none to put back
+        case _:  # the file is missing, so nothing changes
             return
 
 
