@@ -56,9 +56,9 @@ async def test_lost_reminder_is_found_and_written_again(tmp_path: Path) -> None:
         if owed.milestone == "b/x":
             del ledger._owed[key]
 
-    await daemon._run_audit()
+    await daemon._chores.audit()
     trusted = [one.timeline for one in await ledger.read_fingerprints()]
-    await daemon._plan({Chore.RECONCILE})
+    await daemon._chores._plan({Chore.RECONCILE})
 
     assert trusted == ["a"]
     assert ledger._owed.keys() == whole.keys()
