@@ -18,6 +18,7 @@ from alertd.ports import Ledger
 from alertd.testing.memory_ledger import MemoryLedger
 from tests.engine.test_daemon import Stage, turns
 from tests.engine.test_planning_gives_way import due_at
+from tests.engine.test_sender import turn_of_the_loop
 from tests.scene import ROOT, UTC_ZONE, StepClock, a_config, a_milestone, route_to, when
 
 START = when("2026-09-01T08:00")
@@ -153,7 +154,7 @@ async def test_call_in_the_moment_in_which_a_chore_ends_wakes_the_loop() -> None
     timer = daemon._timer
 
     async def work(*, calls: bool) -> None:
-        await asyncio.sleep(0)
+        await turn_of_the_loop()
         if calls:
             timer.wake()
 
