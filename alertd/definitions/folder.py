@@ -22,7 +22,15 @@ from alertd.core.planning.trust import find_dependents
 from alertd.definitions.config.read import NAME, ConfigRead, Inherited, read_config
 from alertd.definitions.config.receivers import Options
 from alertd.definitions.environment import make_environment
-from alertd.definitions.files import MISNAMED, ContentHashes, FolderContents, find, hash_content, read_file
+from alertd.definitions.files import (
+    MISNAMED,
+    ContentHashes,
+    FolderContents,
+    ReadContents,
+    find,
+    hash_content,
+    read_file,
+)
 from alertd.definitions.limits import limit_problems
 from alertd.definitions.reading.terms import forget_zones
 from alertd.definitions.timeline.across import NEAR_OF, check_across, find_files_of, find_unknown_bases
@@ -33,6 +41,9 @@ from alertd.system.collector import pause_collector
 MAX_LOADED = 2_000
 """How many milestones a load leaves in memory for the reconciliation after it. The files of the others are
 parsed again then, so that a first load needs no more memory than a reload."""
+
+BYTES_FOR_EACH = 1_000
+"""How much text of files is kept until it is parsed, for each milestone that may stay in memory."""
 
 MAX_ENVIRONMENTS = 8
 """How many configurations are remembered, so that files can be read as the one in force has it."""
@@ -49,8 +60,10 @@ class _Reading:
         changed: the ids of the timelines that may have changed.
         needed: the files whose milestones others count from.
         room: how many more milestones stay in memory, of files that count from nothing.
+        contents: the contents of files that were read already.
     """
 
+    contents: ReadContents
     hashes: dict[str, str]
     known: dict[str, Timeline]
     changed: set[str]
@@ -131,7 +144,9 @@ class DefinitionFolder:
         Args:
             kept: the content of `alertd.yaml` that the ledger keeps, which is used if the file has a problem.
         """
-        found = find(self._folder, self._hashes)
+        hashes = {file: timeline.content for file, timeline in self._known.items()}
+        contents = ReadContents(hashes, BYTES_FOR_EACH * self._max_loaded)
+        found = find(self._folder, self._hashes, contents)
         raw = found.config
         config_read = read_config(raw, self._options, self._find_named)
         problems: list[Problem] = [*found.problems, *config_read.problems]
@@ -144,7 +159,7 @@ class DefinitionFolder:
         environment = self._make_environment(config_read) if config is not None else ""
         self._loaded = {}
         with pause_collector():
-            reading = self._read_changed(found.timelines, environment, config_read.inherited)
+            reading = self._read_changed(found.timelines, contents, environment, config_read.inherited)
             read = reading.list_by_file()
             across = check_across(read)
             if across:
@@ -214,7 +229,9 @@ class DefinitionFolder:
         self._inherited[found] = config_read.inherited
         return found
 
-    def _read_changed(self, hashes: dict[str, str], environment: str, inherited: Inherited) -> _Reading:
+    def _read_changed(
+        self, hashes: dict[str, str], contents: ReadContents, environment: str, inherited: Inherited
+    ) -> _Reading:
         """Parse the files that have changed, and those that a check between files concerns."""
         known = {
             file: timeline
@@ -222,7 +239,9 @@ class DefinitionFolder:
             if hashes.get(file) == timeline.content and timeline.environment == environment
         }
         changed = {timeline.id for file, timeline in self._known.items() if file not in known}
-        reading = _Reading(hashes=hashes, known=known, changed=changed, room=self._max_loaded)
+        reading = _Reading(
+            contents=contents, hashes=hashes, known=known, changed=changed, room=self._max_loaded
+        )
         self._parse_files(reading, [file for file in hashes if file not in known], inherited)
         while missing := self._list_concerned(reading):
             self._parse_files(reading, missing, inherited)
@@ -236,8 +255,10 @@ class DefinitionFolder:
         parse: Callable[[bytes, str, Inherited], TimelineRead] = read_timeline,
     ) -> None:
         for file in files:
+            content = reading.contents.take(file)
             try:
-                content = read_file(self._folder, file)
+                if content is None:
+                    content = read_file(self._folder, file)
             except (OSError, RuntimeError) as error:
                 problem = Problem(file=file, line=1, column=1, message=f"cannot be read: {error}")
                 reading.read[file] = TimelineRead(timeline=None, problems=(problem,))
