@@ -18,7 +18,7 @@ from pathlib import Path
 from alertd import __version__
 from alertd.core.config import Definitions, Problem, Timeline, UnreadMilestones
 from alertd.core.ledger.fingerprint import TimelineFingerprint
-from alertd.core.planning.trust import find_dependents
+from alertd.core.planning.trust import find_dependents, list_base_timelines
 from alertd.definitions.config.read import NAME, ConfigRead, Inherited, read_config
 from alertd.definitions.config.receivers import Options
 from alertd.definitions.environment import make_environment
@@ -273,7 +273,11 @@ class DefinitionFolder:
                 reading.changed |= {result.id} | ({before.id} if before is not None else set())
 
     def _list_concerned(self, reading: _Reading) -> list[str]:
-        """List the files to parse because of those that have been parsed."""
+        """List the files to parse because of those that have been parsed, or that are gone."""
+        there = {timeline.id for timeline in reading.known.values()}
+        there.update(result.id for result in reading.read.values())
+        for timeline in reading.known.values():
+            reading.changed |= list_base_timelines(timeline) - there
         dependents = find_dependents(reading.known.values(), reading.changed)
         bases = {
             after.claim.base.partition("/")[0] for result in reading.read.values() for after in result.after

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from alertd.core.milestones.status import ActionKind
@@ -70,6 +70,7 @@ _steps = st.lists(
 
 
 @settings(deadline=None, max_examples=80)
+@example([([("remove", "a", None)], "reload"), ([], "restart")])  # b and c counted from a, and were trusted
 @given(_steps)
 def test_trusting_ends_where_reading_everything_ends(steps: Sequence[tuple[Sequence[Any], str]]) -> None:
     """After each step both ledgers have the same records, reminders and history."""
