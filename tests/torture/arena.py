@@ -40,6 +40,8 @@ FAIR_S = 2.0
 """How late a receiver may be told while another one fails, in the middle."""
 
 FAIR_OF = 20
+MANY_EDITS = 10
+
 RETRIED_S = 9.0
 """How late at the most: a machine under load may keep it from answering in time, once."""
 
@@ -257,6 +259,13 @@ class Arena:
 
     def count(self, name: str, by: int = 1) -> None:
         self.counted[name] = self.counted.get(name, 0) + by
+
+    def count_reloads(self) -> None:
+        """Count the reloads beside the scenario; a long one in which there was none is no test of them."""
+        reloads = sum(node.count_reloads() for node in self.nodes)
+        self.count("reloads", reloads)
+        edits = self.counted.pop("edits", 0)
+        self.demand(reloads > 0 or edits < MANY_EDITS, f"{edits} edits, and nothing was reloaded")
 
     def fair(self, receiver: str) -> None:
         """Nobody else's failure has delayed this receiver."""
