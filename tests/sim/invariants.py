@@ -18,6 +18,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     losses.muted_waits,
     losses.one_coalesced_message_after_outage,
     losses.in_line,
+    waits.filed_in_time,
     waits.planned_as_filed,
     waits.planning_delays_nothing,
     waits.no_receiver_starves,

@@ -89,7 +89,9 @@ PLANTED: Mapping[str, Planted] = {
     "let channels that hang keep all places": _daemon(
         "crowded", "no_receiver_starves", of_node.LetsHangingChannelsKeepAllPlaces
     ),
-    "keep fingerprints that are outdated": _ledger("violent", "in_line", of_ledger.KeepsFingerprints),
+    "keep fingerprints that are outdated": _ledger(
+        "planning", "filed_in_time", of_ledger.KeepsFingerprints
+    ),
     "ignore mutes": _daemon("muted", "muted_waits", of_node.IgnoresMutes),
     "ignore the rate": _daemon("burst", "rate_limits_hold", of_node.IgnoresRates),
     "feed the watchdog anyway": _daemon("watched", "silence_is_loud", of_node.FeedsTheWatchdogAnyway),

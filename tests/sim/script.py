@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -163,6 +164,9 @@ class Script:
         """Have everything planned again: because the configuration, or the titles have changed, while running or while off."""
         world, luck = self._world, self._luck
         files = world.files
+        if luck.random() < 0.35:
+            self._move_all_and_back()
+            return
         if luck.random() < 0.3:
             retitled = tuple(replace(one, title=one.title + "!") for one in files.specs)
             world.write(replace(files, specs=retitled), "all titled")
@@ -172,6 +176,22 @@ class Script:
             self._kill([node], down_s=luck.uniform(0.1, 20.0))
         rules = replace(files.rules, edition=files.rules.edition + 1)
         world.write(replace(files, rules=rules), f"edition {rules.edition}")
+
+    def _move_all_and_back(self) -> None:
+        """All dates of a timeline move. While that is planned the files are as they were again, perhaps after a kill."""
+        world, luck = self._world, self._luck
+        timeline = luck.choice("ab")
+        before = [spec for spec in world.files.specs if spec.timeline == timeline]
+        moved = [replace(spec, deadlines=(self._other(spec), *spec.deadlines[1:])) for spec in before]
+        self._write_all(moved, f"all of {timeline} moved")
+        node = luck.choice(world.nodes)
+
+        def take_back() -> None:
+            if node.is_idle and luck.random() < 0.7:
+                self._kill([node], down_s=luck.uniform(0.1, 20.0))
+            self._write_all(before, f"all of {timeline} moved back")
+
+        world.later(luck.uniform(3.0, world.profile.planning_s * world.profile.milestones), take_back)
 
     def _edit(self) -> None:
         luck, files = self._luck, self._world.files
@@ -248,6 +268,12 @@ class Script:
 
     def _write(self, spec: Spec, what: str) -> None:
         self._world.write(self._world.files.with_spec(spec), f"{spec.id} {what} {', '.join(spec.deadlines)}")
+
+    def _write_all(self, specs: Sequence[Spec], what: str) -> None:
+        files = self._world.files
+        for spec in specs:
+            files = files.with_spec(spec)
+        self._world.write(files, what)
 
     def _other(self, spec: Spec) -> str:
         """Another date: often near, so that old and new reminders are close to each other."""

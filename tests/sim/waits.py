@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from tests.sim.expected import is_repeat, receivers_of, rungs_of
 from tests.sim.losses import find_late
@@ -17,6 +19,10 @@ PLANNED_WITHIN = timedelta(seconds=12)
 
 SERVED_WITHIN = timedelta(seconds=10)
 """How long a channel that takes everything may be left alone while a delivery for it waits."""
+
+FILED_WITHIN = timedelta(minutes=5)
+RESTARTED_WITHIN = timedelta(seconds=75)
+"""A node that was killed while it planned is up again by then."""
 
 TOLD_ABOUT = timedelta(days=200)
 """How far ahead each reminder of the files is in the ledger; the product plans for twice as long."""
@@ -62,6 +68,32 @@ def _hangs(run: Run, channel: str, begins: datetime, ends: datetime) -> bool:
         name == channel and since < ends and begins < until + paused
         for name, since, until in run.facts.hangings
     )
+
+
+def filed_in_time(run: Run, oracle: Oracle) -> Iterator[Violation]:
+    """Where nothing ever fails, the ledger has each milestone as the files have it, five minutes after they have changed:
+    also when the node was killed while it planned, and when what it had half planned was taken back."""
+    profile = run.profile
+    if not profile.is_faultless or profile.nodes > 1 or profile.hangs or profile.zone_gaps:
+        return
+    within = FILED_WITHIN + timedelta(seconds=2 * profile.planning_s * profile.milestones)
+    changes = [*run.facts.disk, (run.facts.ends, run.files)]
+    for (at, files), (until, _) in pairwise(changes):
+        by = at + within
+        if files.config_broken or by > until or oracle.is_down(at + RESTARTED_WITHIN, by):
+            continue
+        for spec in files.specs:
+            known = [one for one in run.facts.adoptions.get(spec.id, ()) if one.at <= by]
+            has = known[-1].spec if known else None
+            # Other time zones may change no reminder that waits.
+            if spec.timeline in files.broken or (has and replace(has, shift_min=spec.shift_min) == spec):
+                continue
+            yield Violation(
+                "filed_in_time",
+                f"{spec.id}: since {at} the files have {spec}, at {by} the ledger has {has}",
+                (f"{spec.id} ", "written", "killed", "start"),
+            )
+            return
 
 
 def planned_as_filed(run: Run, oracle: Oracle) -> Iterator[Violation]:

@@ -65,6 +65,7 @@ class Arena:
         loses_commits: the scenario's ledger may lose what was committed.
         lease_s: how long nodes that are started take a delivery for.
         hook_timeout_s: how long a receiver has to answer.
+        may_edit: the files are edited beside the scenario. It is turned off while an edit would undo a fault.
         counted: what the scenario counts for its row, by name.
         demands: what a scenario found wrong by itself.
     """
@@ -85,6 +86,7 @@ class Arena:
     loses_commits: bool = False
     lease_s: float = LEASE_S
     hook_timeout_s: float = HOOK_TIMEOUT_S
+    may_edit: bool = True
     counted: dict[str, int] = field(default_factory=dict)
     demands: list[str] = field(default_factory=list)
     cleanups: AsyncExitStack = field(default_factory=AsyncExitStack)

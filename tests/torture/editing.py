@@ -46,7 +46,7 @@ async def _edit_again_and_again(arena: Arena, rng: random.Random) -> None:
     number = 0
     while True:
         await arena.passes(rng.uniform(*PAUSE_S))
-        if not (arena.config / "alertd.yaml").exists() or not arena.timelines:
+        if not (arena.may_edit and arena.timelines and (arena.config / "alertd.yaml").exists()):
             continue
         number += 1
         edit = rng.choice((_rewrite_own, _rewrite_own, _touch, _comment, _comment, _change_policy))
