@@ -40,7 +40,7 @@ WAKE_LIMIT = 500
 async def reconcile(ledger: PlanningLedger, definitions: Definitions, options: PassOptions) -> Report:
     """Bring the ledger into line with ``definitions``, timeline by timeline.
 
-    At most :data:`alertd.engine.reconcile_timeline.AT_ONCE` milestones of a timeline are one transaction.
+    At most :attr:`PassOptions.at_once` milestones of a timeline are one transaction.
     After a crash some may be reconciled and others not; the next call reconciles the rest.
 
     Raises:

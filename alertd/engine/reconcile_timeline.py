@@ -25,9 +25,6 @@ from alertd.engine.plan_changes import find_changes, join_changes, withdraw
 from alertd.engine.reconcile_pass import ReconcilePass
 from alertd.ports import Changes, PlanningLedger
 
-AT_ONCE = 100
-"""How many milestones are planned and written together, so that other work runs soon."""
-
 
 async def reconcile_timeline(  # noqa: PLR0917  the files, and what the ledger has
     ledger: PlanningLedger,
@@ -73,7 +70,7 @@ async def reconcile_timeline(  # noqa: PLR0917  the files, and what the ledger h
             except Exception as error:  # a bug that this milestone triggers
                 current.report.failed[instance.id] = error
                 continue
-            if len(ladders) == AT_ONCE:
+            if len(ladders) == current.options.at_once:
                 parts.append(await _find_changes(ledger, current, timeline, ladders, by_id, owed_by_id))
                 ladders = []
         # All instances of a series are one transaction, so that a crash leaves no half series, whose past

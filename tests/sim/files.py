@@ -154,7 +154,7 @@ def _config(rules: Rules) -> Config:
         path="route.routes[0]",
     )
     # Where a rate is set there is to be much to send.
-    group_by = ("milestone",) if rules.rate else ("timeline",)
+    group_by = ("milestone",) if rules.rate or rules.each_alone else ("timeline",)
     rest = Route(receiver=DESK, group_by=group_by, mute=mute, path="route.routes[1]")
     return Config(
         zone=zone("UTC"),

@@ -93,6 +93,14 @@ class Oracle:
         }
 
     @cached_property
+    def rows_of(self) -> dict[str, list[Row]]:
+        """The rows of each milestone."""
+        found: dict[str, list[Row]] = defaultdict(list)
+        for row in self.facts.rows.values():
+            found[row.milestone].append(row)
+        return found
+
+    @cached_property
     def verdicts_of(self) -> dict[str, list[Verdict]]:
         found: dict[str, list[Verdict]] = defaultdict(list)
         for one in self.facts.verdicts:
@@ -150,6 +158,10 @@ class Oracle:
     def adopted(self, milestone: str, seq: int) -> Adoption | None:
         found = [one for one in self.facts.adoptions.get(milestone, ()) if one.seq <= seq]
         return found[-1] if found else None
+
+    def is_down(self, begins: datetime, ends: datetime) -> bool:
+        """Whether no node was up at some moment of a span."""
+        return any(outage.begins <= ends and begins <= outage.ends for outage in self.facts.outages)
 
     def adoptions_between(self, milestone: str, begins: datetime, ends: datetime) -> list[Adoption]:
         """Those in force at some moment of a span."""

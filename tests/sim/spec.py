@@ -73,6 +73,8 @@ class Rules:
         knows_leads: whether they are a receiver at all.
         rate: how fast ``RATED`` may be sent to.
         heartbeat: whether a dead man's switch is told of each audit.
+        each_alone: whether each milestone has a message of its own.
+        edition: a part of the configuration that all is planned by and that changes no plan.
     """
 
     leads: bool = True
@@ -80,6 +82,8 @@ class Rules:
     mute_weekends: bool = False
     rate: str = ""
     heartbeat: bool = False
+    each_alone: bool = False
+    edition: int = 0
 
 
 @dataclass(frozen=True, slots=True)
