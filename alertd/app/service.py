@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -218,7 +218,7 @@ def _build_dependencies(
         file_problems=lambda: files.kept.problems,
         signature=read_signature_of_all,
         build=build,
-        links=lambda config: _make_links(config, files.make_signer(lambda: config.web)),
+        links=lambda config: _make_links(config, lambda: files.make_signer(lambda: config.web)),
         node=make_node_name(),
         is_gone=is_gone,
         asleep=read_suspended_s,
@@ -231,7 +231,7 @@ def _build_dependencies(
     )
 
 
-def _make_links(config: Config, signer: Signer) -> Links | None:
+def _make_links(config: Config, make_signer: Callable[[], Signer]) -> Links | None:
     """Make the links of messages. Raises SecretUnreadable if links cannot be signed."""
     base = config.web.external_url
-    return Links(base=base, key=signer.derive_key(LINKS)) if base else None
+    return Links(base=base, key=make_signer().derive_key(LINKS)) if base else None
