@@ -161,7 +161,7 @@ def one_coalesced_message_after_outage(run: Run, oracle: Oracle) -> Iterator[Vio
 def in_line(run: Run, oracle: Oracle) -> Iterator[Violation]:
     """In the end the ledger knows the windows that the files have, and nothing else."""
     for name, known in sorted(run.facts.adoptions.items()):
-        spec, last = run.files.of(name), known[-1].spec
+        spec, last = oracle.filed(run.files, name), known[-1].spec
         if (windows_of(spec) if spec else None) != (windows_of(last) if last else None):
             yield Violation("in_line", f"{name}: the files have {spec}, the ledger {last}", (f"{name} ",))
     for spec in run.files.specs:

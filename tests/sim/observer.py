@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from alertd.core.ledger.records import DeliveryState, Lease, ReminderState, ScheduledReminder
@@ -30,7 +30,7 @@ from tests.sim.facts import (
     Stop,
     Verdict,
 )
-from tests.sim.spec import LEADS
+from tests.sim.spec import LEADS, Spec
 
 if TYPE_CHECKING:
     from tests.sim.node import Node
@@ -59,6 +59,7 @@ class Observer:
         self._open: dict[tuple[str, str], Sending] = {}
         self._owed: dict[str, ScheduledReminder] = {}
         self._deliveries: dict[str, DeliveryState] = {}
+        self._done: dict[str, dict[str, date]] = {}
         self._calls: dict[tuple[str, int], tuple[int, int]] = {}
 
     # -- the ledger
@@ -88,6 +89,9 @@ class Observer:
         match name:
             case "apply":
                 self._applied(node, args[0])
+            case "read_done_dates":
+                self._done[node.name] = dict(result)
+                return
             case "take_lead":
                 self._granted(node, result)
             case "bind":
@@ -140,7 +144,7 @@ class Observer:
         touched = {one.id for one in changes.records} | {one.milestone for one in changes.owed}
         touched |= {self.facts.rows[key].milestone for key, _ in changes.cancelled}
         for name in sorted(touched):
-            spec = None if name in gone else node.files.of(name)
+            spec = None if name in gone else self._find_spec(node, name)
             adoption = Adoption(
                 seq=self.next(), at=self._world.now(), milestone=name, spec=spec, rules=node.files.rules
             )
@@ -148,6 +152,16 @@ class Observer:
             if not known or (known[-1].spec, known[-1].rules) != (spec, adoption.rules):
                 known.append(adoption)
                 node.say("adopted", f"{name} {', '.join(spec.deadlines) if spec else 'withdrawn'}")
+
+    def _find_spec(self, node: Node, name: str) -> Spec | None:
+        """What the node has written of a milestone: what its files say, with dates that count from what it had read."""
+        follower = node.files.follower(name)
+        if follower is None:
+            return node.files.of(name)
+        known = self.facts.adoptions.get(follower.base)
+        return follower.resolve(
+            known[-1].spec if known else None, self._done.get(node.name, {}).get(follower.base)
+        )
 
     def _granted(self, node: Node, term: int | None) -> None:
         if term is not None:
