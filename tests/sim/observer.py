@@ -121,19 +121,7 @@ class Observer:
 
     def _applied(self, node: Node, changes: Changes) -> None:
         for one in changes.owed:
-            window = one.window_id
-            self.facts.rows[one.key] = Row(
-                key=one.key,
-                milestone=one.milestone,
-                receiver=one.receiver,
-                cause=one.cause.value,
-                offset=one.offset,
-                window=window,
-                moved_from=frozenset(value.window_id for value in one.move.before)
-                if one.move
-                else frozenset(),
-                moved_to=frozenset(value.window_id for value in one.move.after) if one.move else frozenset(),
-            )
+            self.facts.rows[one.key] = _row(one)
         if changes.records or changes.owed or changes.cancelled:
             names = {one.id for one in changes.records} | {one.milestone for one in changes.owed}
             found = Reconciled(
@@ -268,10 +256,7 @@ class Observer:
         """What came with an action or a decision: the news that something is done, and repeats."""
         for one in owed:
             if one.key not in self.facts.rows:
-                self.facts.rows[one.key] = Row(
-                    key=one.key, milestone=one.milestone, receiver=one.receiver, cause=one.cause.value,
-                    offset=one.offset, window=one.window_id,
-                )  # fmt: skip
+                self.facts.rows[one.key] = _row(one)
 
     def confirmed(self, milestone: str, kind: str, said_at: datetime) -> None:
         """Whoever said it knows that it is written down."""
@@ -392,3 +377,17 @@ class Observer:
     def next(self) -> int:
         self._seq += 1
         return self._seq
+
+
+def _row(owed: ScheduledReminder) -> Row:
+    move = owed.move
+    return Row(
+        key=owed.key,
+        milestone=owed.milestone,
+        receiver=owed.receiver,
+        cause=owed.cause.value,
+        offset=owed.offset,
+        window=owed.window_id,
+        moved_from=frozenset(value.window_id for value in move.before) if move else frozenset(),
+        moved_to=frozenset(value.window_id for value in move.after) if move else frozenset(),
+    )

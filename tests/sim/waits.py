@@ -143,9 +143,14 @@ def planned_as_filed(run: Run, oracle: Oracle) -> Iterator[Violation]:
             for receiver in receivers_of(rung.cause, run.files.rules)
         }
         owed = _owed(spec, oracle, after)
+        # A record of the ledger in memory keeps the zone that it had, and further repeats are counted by the record.
+        shifts = {one.spec.shift_min for one in run.facts.adoptions[name] if one.spec}
+        has_shifted = len(shifts | {spec.shift_min}) > 1
         for key in sorted(asked.keys() | owed.keys()):
             rung, at = asked.get(key), owed.get(key)
-            if (rung.at if rung else None) == at or (rung and at is None and is_repeat(rung, spec)):
+            if (rung.at if rung else None) == at:
+                continue
+            if rung and is_repeat(rung, spec) and (at is None or has_shifted):
                 continue
             receiver, window, offset = key
             yield Violation(
