@@ -450,10 +450,11 @@ class Sender:
                     with suppress(TimeoutError):
                         await asyncio.wait_for(self._has_changed.wait(), left_s)
                     continue
-                self._group_ends_s = loop.time() + SETTLE_WITHIN_S
                 async with self._settling:
                     settled = await self._write()
                     await self._begin()
+                # What has ended meanwhile goes with the next group.
+                self._group_ends_s = loop.time() + SETTLE_WITHIN_S
                 if self._wants_turn(settled):
                     self._on_finished()
         except Exception:
