@@ -113,6 +113,8 @@ class Sender:
         self._group_ends_s = 0.0
         self._is_ledger_failing = False
         self._dispatcher: Dispatcher | None = None
+        self._known: Known | None = None
+        self._is_leasing = False
         self._retired = RetiredNotifiers(log)
         self._backpressure = ChannelBackpressure(limits)
         self._breakers = BreakerReports(self._backpressure, clock, log, self._settler.notices)
@@ -189,7 +191,7 @@ class Sender:
         Raises:
             LedgerError: the ledger cannot be used; nothing is lost.
         """
-        self._dispatcher = dispatcher
+        self._dispatcher, self._known = dispatcher, known
         self._breakers.check_holds(dispatcher.config)
         if not self._tasks:
             self._idle_s = self._clock.monotonic()
@@ -202,12 +204,27 @@ class Sender:
             self._start_all(dispatcher, leases, reading)
             if not is_full:
                 break
-        reading = ClockReading.take(self._clock)
-        for lease in await self._leaser.lease_ahead(reading, known):
-            if not self._renew(lease, reading):
-                self._ahead.add(lease, reading)
+        await self._lease_ahead()
         self._go_on()
         await self._start_lost(dispatcher, known)
+
+    async def _lease_ahead(self) -> None:
+        """Lease what the busy channels send next, by what this node knew at the last :meth:`start`."""
+        if self._is_leasing or self._dispatcher is None or self._is_one_alone():
+            return
+        self._is_leasing, dispatcher = True, self._dispatcher
+        try:
+            reading = ClockReading.take(self._clock)
+            leases = await self._leaser.lease_ahead(reading, self._known)
+        finally:
+            self._is_leasing = False
+        fresh = [lease for lease in leases if not self._renew(lease, reading)]
+        if self._dispatcher is not dispatcher:
+            # The configuration has changed meanwhile, or the sender drains.
+            self._give_back(fresh)
+            return
+        for lease in fresh:
+            self._ahead.add(lease, reading)
 
     async def _start_lost(self, dispatcher: Dispatcher, known: Known | None) -> None:
         """Start deliveries whose last lease was lost, if any may be sent now."""
@@ -449,10 +466,14 @@ class Sender:
                     with suppress(TimeoutError):
                         await asyncio.wait_for(self._has_changed.wait(), left_s)
                     continue
-                self._group_ends_s = loop.time() + SETTLE_WITHIN_S
                 async with self._settling:
                     settled = await self._write()
                     await self._begin()
+                # What has ended meanwhile goes with the next group.
+                self._group_ends_s = loop.time() + SETTLE_WITHIN_S
+                if self._leaser.may_have_more():
+                    # The loop may be busy with binding, and the queues must not run empty meanwhile.
+                    await self._lease_ahead()
                 if self._wants_turn(settled):
                     self._on_finished()
         except Exception:

@@ -180,4 +180,4 @@ def encode_json(value: object) -> bytes:
     return _JSON.encode(value).encode("ascii")
 
 
-_JSON = json.JSONEncoder(separators=(",", ":"))
+_JSON = json.JSONEncoder(separators=(",", ":"), check_circular=False)

@@ -19,6 +19,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     losses.one_coalesced_message_after_outage,
     losses.in_line,
     waits.filed_in_time,
+    waits.done_dates_are_followed,
     waits.planned_as_filed,
     waits.planning_delays_nothing,
     waits.no_receiver_starves,

@@ -84,9 +84,9 @@ def nothing_early(run: Run, oracle: Oracle) -> Iterator[Violation]:
                 )  # fmt: skip
         elif row.cause == "moved" and not (run.profile.steps or run.profile.glimpses or run.profile.store):
             # Damping runs from when the files were read, by a clock that may have been behind then; a slow ledger
-            # can have it a long time after.
+            # can have it a long time after, and a few slow calls some seconds.
             since = _moved_away(oracle, row.milestone, row.moved_from, one.seq)
-            damped_s = DAMPING_S - 5 - 2 * run.profile.planning_s * run.profile.milestones
+            damped_s = DAMPING_S - 20 - 2 * run.profile.planning_s * run.profile.milestones
             if since is not None and one.looked < since + timedelta(seconds=damped_s):
                 yield Violation(
                     "nothing_early", f"the move of {row.milestone} at {since} told at {one.looked}",
@@ -161,7 +161,7 @@ def one_coalesced_message_after_outage(run: Run, oracle: Oracle) -> Iterator[Vio
 def in_line(run: Run, oracle: Oracle) -> Iterator[Violation]:
     """In the end the ledger knows the windows that the files have, and nothing else."""
     for name, known in sorted(run.facts.adoptions.items()):
-        spec, last = run.files.of(name), known[-1].spec
+        spec, last = oracle.filed(run.files, name), known[-1].spec
         if (windows_of(spec) if spec else None) != (windows_of(last) if last else None):
             yield Violation("in_line", f"{name}: the files have {spec}, the ledger {last}", (f"{name} ",))
     for spec in run.files.specs:

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
 from tests.sim.expected import Rung, receivers_of, rungs_of, windows_of
 from tests.sim.facts import Adoption, Facts, Row, Saying, Sending, Verdict
-from tests.sim.spec import CATCH_UP_DAYS, OPS, SPARE, Spec
+from tests.sim.spec import CATCH_UP_DAYS, OPS, SPARE, Files, Spec
 
 CATCH_UP = timedelta(days=CATCH_UP_DAYS)
 REMINDERS = frozenset({"opens", "approaching", "due", "overdue"})
@@ -196,6 +196,22 @@ class Oracle:
     def is_acked(self, standing: Standing, windows: frozenset[str], at: datetime) -> bool:
         ack = standing.ack
         return ack is not None and ack.until is not None and at < ack.until and windows <= ack.windows
+
+    def filed(self, files: Files, name: str) -> Spec | None:
+        """A milestone as the files have it; with dates that count from what the ledger has, if they count from another."""
+        follower = files.follower(name)
+        if follower is None:
+            return files.of(name)
+        known = self.facts.adoptions.get(follower.base, [])
+        return follower.resolve(known[-1].spec if known else None, self.done_on(follower.base, 10**9))
+
+    def done_on(self, milestone: str, seq: int) -> date | None:
+        """On which day a milestone was done, by what people had said."""
+        day = None
+        for one in self.facts.sayings.get(milestone, ()):
+            if one.seq <= seq and one.kind in {"done", "cancel", "reopen"}:
+                day = one.said_at.date() if one.kind == "done" else None
+        return day
 
     def was_stopped(self, milestone: str, begins: datetime, ends: datetime) -> bool:
         """Whether at some moment of a span somebody had said to be quiet about it."""

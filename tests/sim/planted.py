@@ -79,6 +79,10 @@ PLANTED: Mapping[str, Planted] = {
     "trust a fingerprint of another environment": _daemon(
         "moving", "planned_as_filed", of_node.TrustsAnyEnvironment
     ),
+    "trust a fingerprint with other done dates": _ledger(
+        "relative", "done_dates_are_followed", of_ledger.TrustsOtherDoneDates
+    ),
+    "follow no done dates": _daemon("relative", "done_dates_are_followed", of_node.FollowsNoDoneDates),
     "planning does not give way": _daemon("planning", "planning_delays_nothing", of_node.HoldsTheLoop),
     "planning gives way and sends nothing": _daemon(
         "planning", "planning_delays_nothing", of_node.OnlyLooksAround
@@ -89,9 +93,7 @@ PLANTED: Mapping[str, Planted] = {
     "let channels that hang keep all places": _daemon(
         "crowded", "no_receiver_starves", of_node.LetsHangingChannelsKeepAllPlaces
     ),
-    "keep fingerprints that are outdated": _ledger(
-        "planning", "filed_in_time", of_ledger.KeepsFingerprints
-    ),
+    "keep fingerprints that are outdated": _ledger("planning", "filed_in_time", of_ledger.KeepsFingerprints),
     "ignore mutes": _daemon("muted", "muted_waits", of_node.IgnoresMutes),
     "ignore the rate": _daemon("burst", "rate_limits_hold", of_node.IgnoresRates),
     "feed the watchdog anyway": _daemon("watched", "silence_is_loud", of_node.FeedsTheWatchdogAnyway),

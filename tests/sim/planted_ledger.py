@@ -192,6 +192,18 @@ class ExpiresEverything(SimLedger):
         ]
 
 
+class TrustsOtherDoneDates(SimLedger):
+    """A fingerprint is taken for one of today's done dates."""
+
+    async def read_fingerprints(self) -> Any:
+        done = await self.read_done_dates()
+        kept = await super().read_fingerprints()
+        return [
+            replace(one, done={base: done[base] for base in sorted(one.bases) if base in done})
+            for one in kept
+        ]
+
+
 class ServesTheLongestBacklogFirst(SimLedger):
     """Only the channel for which the most waits is served."""
 

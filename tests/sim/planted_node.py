@@ -76,6 +76,19 @@ class TrustsAnyEnvironment(LiveDaemon):
         )
 
 
+class FollowsNoDoneDates(LiveDaemon):
+    """That something was done moves no deadline that counts from it, until all is planned again."""
+
+    def __init__(self, deps: Dependencies) -> None:
+        super().__init__(deps)
+
+        async def read_version_only() -> bool:
+            self._planner.done = await deps.ledger.read_done_dates()
+            return True
+
+        self._planner.follow_done_dates = read_version_only  # type: ignore[method-assign]
+
+
 class HoldsTheLoop(LiveDaemon):
     """Nothing else is done before all is planned."""
 

@@ -39,6 +39,7 @@ class Profile:
         poison: whether one milestone's messages to one channel end the process of whoever sends them.
         watched: whether the nodes audit themselves every minute, and are looked at as often.
         limits: how much a node sends and leases at once.
+        followers: milestones whose deadlines count from others.
         planning_s: how long a node computes for each milestone that it plans, with nothing else done meanwhile.
         reading_s: how long a file takes to be read.
         plan_at_once: how many milestones are planned and written in one transaction.
@@ -80,6 +81,7 @@ class Profile:
     restarts: int = 0
     watched: bool = False
     limits: SenderLimits = LIMITS
+    followers: int = 0
     planning_s: float = 0.0
     reading_s: float = 0.0
     plan_at_once: int = 100
@@ -204,6 +206,16 @@ PROFILES: dict[str, Profile] = {
             share=3,
         ),
         Profile(
+            name="relative",
+            days=90,
+            milestones=3,
+            followers=4,
+            edits=4,
+            people=24,
+            outages=6,
+            share=3,
+        ),
+        Profile(
             name="planning",
             days=12,
             calm_days=3,
@@ -222,6 +234,7 @@ PROFILES: dict[str, Profile] = {
             days=16,
             calm_days=4,
             milestones=16,
+            followers=3,
             planning_s=1.5,
             reading_s=1.0,
             plan_at_once=5,

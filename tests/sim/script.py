@@ -8,11 +8,11 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from tests.sim.expected import days_of, rungs_of
+from tests.sim.expected import rungs_of
 from tests.sim.facts import Outage
 from tests.sim.people import Person
 from tests.sim.profile import Profile
-from tests.sim.spec import CHANNELS, DESK, OPS, Files, Spec
+from tests.sim.spec import CHANNELS, DESK, OPS, Files, Follower, Spec, days_of
 
 if TYPE_CHECKING:
     from tests.sim.node import Node
@@ -36,7 +36,12 @@ def first_files(luck: random.Random, profile: Profile, start: datetime) -> Files
             ladder=luck.choice(profile.ladders),
         )
         specs.append(spec)
-    return Files(specs=tuple(sorted(specs, key=lambda one: one.id)), rules=profile.rules)
+    specs = sorted(specs, key=lambda one: one.id)
+    followers = tuple(
+        Follower(id=f"c/r{number}", base=specs[number % len(specs)].id, days=3 + 9 * number)
+        for number in range(profile.followers)
+    )
+    return Files(specs=tuple(specs), followers=followers, rules=profile.rules)
 
 
 def _deadlines(luck: random.Random, start: date, profile: Profile) -> tuple[str, ...]:
@@ -214,6 +219,9 @@ class Script:
 
     def _withdraw(self, spec: Spec) -> None:
         world = self._world
+        if any(one.base == spec.id for one in world.files.followers):
+            # A file whose deadlines count from what is nowhere would be refused.
+            return
         world.write(world.files.without(spec.id), f"{spec.id} withdrawn")
         if self._luck.random() < 0.7:
             returns_s = self._luck.choice((30.0, 1800.0, 5 * DAY_S))

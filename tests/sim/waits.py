@@ -45,7 +45,7 @@ def no_receiver_starves(run: Run, oracle: Oracle) -> Iterator[Violation]:
         starts[sending.channel].append(sending.at)
     for name, made in oracle.deliveries.items():
         sendings = oracle.sendings_of.get(name)
-        if not sendings or made.channel == RATED and run.profile.rules.rate:
+        if not sendings or (made.channel == RATED and run.profile.rules.rate):
             continue
         since, until = made.bound_at, sendings[0].at
         if _hangs(run, made.channel, since, until) or oracle.is_down(since, until):
@@ -96,13 +96,45 @@ def filed_in_time(run: Run, oracle: Oracle) -> Iterator[Violation]:
             return
 
 
+def done_dates_are_followed(run: Run, oracle: Oracle) -> Iterator[Violation]:
+    """Five minutes after somebody has marked a milestone done, or opened it again, or after the node was up again, the
+    deadlines that count from it are counted anew."""
+    if run.profile.nodes > 1 or run.profile.store:
+        return
+    for follower in run.files.followers:
+        said = [one for one in oracle.facts.sayings.get(follower.base, ()) if one.kind != "snooze"]
+        known = oracle.facts.adoptions.get(follower.base, [])
+        for one, after in pairwise([*said, None]):
+            if one is None:
+                continue
+            up_at = max(
+                [one.at, *(down.ends for down in run.facts.outages if down.begins <= one.at <= down.ends)]
+            )
+            by = up_at + FILED_WITHIN
+            until = after.at if after else run.facts.ends
+            moved = any(up_at - FILED_WITHIN <= base.at <= by for base in known)
+            if by > until or moved or oracle.is_down(up_at + RESTARTED_WITHIN, by):
+                continue
+            bases = [base.spec for base in known if base.at <= by]
+            asked = follower.resolve(bases[-1] if bases else None, oracle.done_on(follower.base, one.seq))
+            has = [own.spec for own in oracle.facts.adoptions.get(follower.id, ()) if own.at <= by][-1:]
+            if has != [asked]:
+                yield Violation(
+                    "done_dates_are_followed",
+                    f"{follower.base} {one.kind} at {one.at}: {follower.id} should be {asked}, at {by} it is {has}",
+                    (f"{follower.id} ", f"{follower.base} "),
+                )
+                return
+
+
 def planned_as_filed(run: Run, oracle: Oracle) -> Iterator[Violation]:
     """In the end the ledger owes what the files ask for: each reminder of the next months, at its instant, to
     each of its receivers, and none besides. So whatever has changed was reconciled: a file, a policy, a route, a
     zone. Nothing was trusted that was not as it had been reconciled. Of the repeats only the next ones are owed."""
     after = run.facts.ends + 2 * oracle.slack
-    for spec in run.files.specs:
-        if spec.id not in run.facts.adoptions or oracle.standing(spec.id, 10**9).closed:
+    for name in sorted(run.facts.adoptions):
+        spec = oracle.filed(run.files, name)
+        if spec is None or oracle.standing(spec.id, 10**9).closed:
             continue
         asked = {
             (receiver, rung.window, rung.offset): rung
@@ -111,9 +143,14 @@ def planned_as_filed(run: Run, oracle: Oracle) -> Iterator[Violation]:
             for receiver in receivers_of(rung.cause, run.files.rules)
         }
         owed = _owed(spec, oracle, after)
+        # A record of the ledger in memory keeps the zone that it had, and further repeats are counted by the record.
+        shifts = {one.spec.shift_min for one in run.facts.adoptions[name] if one.spec}
+        has_shifted = len(shifts | {spec.shift_min}) > 1
         for key in sorted(asked.keys() | owed.keys()):
             rung, at = asked.get(key), owed.get(key)
-            if (rung.at if rung else None) == at or (rung and at is None and is_repeat(rung, spec)):
+            if (rung.at if rung else None) == at:
+                continue
+            if rung and is_repeat(rung, spec) and (at is None or has_shifted):
                 continue
             receiver, window, offset = key
             yield Violation(

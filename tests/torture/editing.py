@@ -1,9 +1,9 @@
 """Edits and reloads of the files, beside whatever a scenario does, until it ends.
 
-The edits are harmless: none of them changes what is owed, to whom or when. The files that a scenario has promised from are
-touched and get comments. A timeline of its own, whose reminders fall due in many years, is written again with
-other titles and with more or fewer milestones. A policy that no milestone has changes in ``alertd.yaml``, so that all is
-planned again and new notifiers are made.
+The edits are harmless: none of them changes what is owed, to whom or when. The files that a scenario has
+promised from are touched and get comments. A timeline of its own, whose reminders fall due in many years, is
+written again with other titles and with more or fewer milestones. A policy that no milestone has changes in
+``alertd.yaml``, so that all is planned again and new notifiers are made.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,12 +18,13 @@ from pathlib import Path
 from tests.torture.arena import Arena
 
 NAME = "beside"
+FAR_OFF = "2099-01-01"
 LEAST, MOST = 20, 120
 """Milestones of the timeline that is edited."""
 
 PAUSE_S = (0.5, 1.5)
 SIGNAL_SHARE = 0.6
-"""How often a reload is asked for at once. Otherwise the daemon finds the edit by itself, if the next one leaves it time."""
+"""How often a reload is asked for at once. Otherwise the daemon finds the edit by itself."""
 
 MARK = "# an edit beside the scenario"
 
@@ -62,7 +62,7 @@ async def _edit_again_and_again(arena: Arena, rng: random.Random) -> None:
 def _rewrite_own(arena: Arena, rng: random.Random, number: int) -> None:
     """Write the timeline that nobody is owed anything of, with other titles and another count."""
     listed = "".join(
-        f"  - {{id: m{place}, title: 'Edit {number} of {place}', deadline: '2099-01-{1 + place % 28:02}', source: m}}\n"
+        f"  - {{id: m{place}, title: 'Edit {number} of {place}', deadline: '{FAR_OFF}', source: m}}\n"
         for place in range(rng.randint(LEAST, MOST))
     )
     text = (

@@ -84,7 +84,7 @@ class Node:
         return pid
 
     def ask_to_reload(self) -> None:
-        """SIGHUP, unless no process is there that takes it for that: one that starts or ends would be killed."""
+        """SIGHUP, unless the process starts or ends: it would be killed by that."""
         if self.is_ready and not self._stopping and not self._processes[-1].count("daemon.stopped"):
             with suppress(ProcessLookupError):
                 # It was killed a moment ago.

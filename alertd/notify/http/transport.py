@@ -18,7 +18,8 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -53,6 +54,15 @@ for _name in ("httpx", "httpcore", "aiohttp"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """An answer of which the head has arrived. Whoever gets it closes the body."""
+
+    status: int
+    raw_headers: Sequence[tuple[bytes, bytes]]
+    body: httpx.AsyncByteStream
+
+
 class Transport(AiohttpTransport):
     """The connections that share one TLS context and one proxy.
 
@@ -69,25 +79,18 @@ class Transport(AiohttpTransport):
         self._proxy_login = build_proxy_login(proxy) if proxy else None
         self._blanks: dict[str, aiohttp.ClientRequest] = {}
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send the request and return the answer as soon as its head has ended."""
+    async def send(self, method: str, url: str, headers: Mapping[str, str], content: bytes) -> Received:
+        """Send a request and return the answer as soon as its head has ended."""
         if not isinstance(self.client, aiohttp.ClientSession):
             self.client = _open_session(self.ssl_context, self._egress)
-        headers = [(name.decode(), value.decode()) for name, value in request.headers.raw]
-        headers.append(KEEP_ALIVE)
-        content = await request.aread()
-        is_plain = request.method == "POST" and content and self._proxy is None
-        if is_plain and _SPECIAL.isdisjoint(request.headers):
-            try:
-                return await self._post(self.client, str(request.url), headers, content)
-            except Exception:
-                with map_aiohttp_exceptions():
-                    raise
+        is_plain = method == "POST" and content and self._proxy is None
         try:
+            if is_plain and _SPECIAL.isdisjoint(headers):
+                return await self._post(self.client, url, headers, content)
             answer = await self.client.request(
-                request.method,
-                str(request.url),
-                headers=headers,
+                method,
+                url,
+                headers=[*headers.items(), KEEP_ALIVE],
                 data=content or None,
                 allow_redirects=False,
                 proxy=self._proxy,
@@ -96,11 +99,11 @@ class Transport(AiohttpTransport):
         except Exception:
             with map_aiohttp_exceptions():
                 raise
-        return httpx.Response(answer.status, headers=answer.raw_headers, stream=_AnswerBody(answer))
+        return Received(status=answer.status, raw_headers=answer.raw_headers, body=_AnswerBody(answer))
 
     async def _post(
-        self, session: aiohttp.ClientSession, url: str, headers: Sequence[tuple[str, str]], content: bytes
-    ) -> httpx.Response:
+        self, session: aiohttp.ClientSession, url: str, headers: Mapping[str, str], content: bytes
+    ) -> Received:
         """Write a request to a connection, and return the answer as soon as its head has ended."""
         connector = session.connector
         assert connector is not None  # noqa: S101  the session is open
@@ -126,7 +129,8 @@ class Transport(AiohttpTransport):
         except BaseException:
             connection.close()
             raise
-        return httpx.Response(message.code, headers=message.raw_headers, stream=_Body(payload, connection))
+        body = _Body(payload, connection)
+        return Received(status=message.code, raw_headers=message.raw_headers, body=body)
 
     def _find_blank(self, session: aiohttp.ClientSession, url: str) -> aiohttp.ClientRequest:
         """Return a request to a URL without headers and content. It says where to connect to."""
@@ -140,7 +144,7 @@ class Transport(AiohttpTransport):
         return blank
 
 
-def _write_head(blank: aiohttp.ClientRequest, headers: Sequence[tuple[str, str]], size: int) -> bytes:
+def _write_head(blank: aiohttp.ClientRequest, headers: Mapping[str, str], size: int) -> bytes:
     """Return the head of a POST.
 
     Raises:
@@ -150,7 +154,7 @@ def _write_head(blank: aiohttp.ClientRequest, headers: Sequence[tuple[str, str]]
         f"POST {blank.url.raw_path_qs} HTTP/1.1",
         f"Host: {blank.headers['Host']}",
         "Accept: */*",
-        *[f"{name}: {value}" for name, value in headers],
+        *[f"{name}: {value}" for name, value in (*headers.items(), KEEP_ALIVE)],
         f"Content-Length: {size}",
     ]
     head = "\r\n".join(lines)
