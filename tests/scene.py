@@ -316,7 +316,8 @@ class Watched:
 
     @property
     def writes(self) -> list[str]:
-        return [name for name in self.calls if name in {"apply", "bind", "settle", "act", "retry", "report"}]
+        writes = {"apply", "bind", "settle", "settle_and_begin", "act", "retry", "report"}
+        return [name for name in self.calls if name in writes]
 
     async def until_called(self, name: str, times: int = 1, limit_s: float = 10) -> None:
         async with asyncio.timeout(limit_s):

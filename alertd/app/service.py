@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -106,6 +107,9 @@ async def run(settings: Settings) -> int:
             await ledger.close()
             raise
         await daemon.start()
+        # What is in memory by now stays, so no collection needs to look at it again.
+        gc.collect()
+        gc.freeze()
         if web is not None:
             await web.open()
         async with control(
@@ -214,7 +218,7 @@ def _build_dependencies(
         file_problems=lambda: files.kept.problems,
         signature=read_signature_of_all,
         build=build,
-        links=lambda config: _make_links(config, files.make_signer(lambda: config.web)),
+        links=lambda config: _make_links(config, lambda: files.make_signer(lambda: config.web)),
         node=make_node_name(),
         is_gone=is_gone,
         asleep=read_suspended_s,
@@ -227,7 +231,7 @@ def _build_dependencies(
     )
 
 
-def _make_links(config: Config, signer: Signer) -> Links | None:
+def _make_links(config: Config, make_signer: Callable[[], Signer]) -> Links | None:
     """Make the links of messages. Raises SecretUnreadable if links cannot be signed."""
     base = config.web.external_url
-    return Links(base=base, key=signer.derive_key(LINKS)) if base else None
+    return Links(base=base, key=make_signer().derive_key(LINKS)) if base else None

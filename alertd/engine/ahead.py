@@ -95,14 +95,19 @@ class LeasedAhead:
 
     # -- begin
 
-    def list_to_begin(self, number: int, limit: int) -> list[LeasedDelivery]:
-        """List what is to begin next, so that ``number`` deliveries of each channel have begun.
+    def list_to_begin(
+        self, count: Callable[[str], int], limit: int, *, by_half: bool = True
+    ) -> list[LeasedDelivery]:
+        """List what is to begin next. At most ``limit`` are listed.
 
-        A channel is passed over while half of that number have begun. At most ``limit`` are listed.
+        Args:
+            count: returns how many deliveries of a channel are to have begun.
+            by_half: a channel is passed over while more than half of that number have begun.
         """
         found: list[LeasedDelivery] = []
-        for queue in self._queues.values():
-            if not self._is_wanting(queue, number):
+        for channel, queue in self._queues.items():
+            number = count(channel)
+            if not self._is_wanting(queue, number // 2 + 1 if by_half else number):
                 continue
             for place, entry in enumerate(queue.entries):
                 if place >= number or len(found) >= limit:
@@ -114,11 +119,11 @@ class LeasedAhead:
     def wants_begin(self, channel: str, number: int) -> bool:
         """Tell whether :meth:`list_to_begin` lists deliveries of a channel."""
         queue = self._queues.get(channel)
-        return queue is not None and self._is_wanting(queue, number)
+        return queue is not None and self._is_wanting(queue, number // 2 + 1)
 
     @staticmethod
     def _is_wanting(queue: _Queue, number: int) -> bool:
-        return queue.ready <= number // 2 and queue.ready < len(queue.entries)
+        return queue.ready < min(number, len(queue.entries))
 
     def begin(
         self, asked: Sequence[LeasedDelivery], refused: Collection[str], reading: ClockReading

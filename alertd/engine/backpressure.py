@@ -31,6 +31,7 @@ class SenderLimits:
         per_fast_channel: the same for a channel whose pace is at least ``per_channel``.
         begun: deliveries of one channel that have begun in the ledger and wait for a place. After a crash
             they are suspected like those in flight.
+        begun_fast: the most of them for a channel that sends much.
         ahead: deliveries of one channel that are leased ahead.
         ahead_at_least: as many are leased ahead for a channel whose pace is lower or not known. The simulator
             leases ahead so although it sends little.
@@ -40,6 +41,7 @@ class SenderLimits:
     per_channel: int = 8
     per_fast_channel: int = 16
     begun: int = 32
+    begun_fast: int = 64
     ahead: int = 200
     ahead_at_least: int = 0
 
@@ -119,6 +121,11 @@ class ChannelBackpressure:
         if state.throttle is not None:
             ahead = min(ahead, state.throttle.count_free(now_s))
         return min(ahead, self._limits.ahead)
+
+    def count_begun(self, channel: str, now_s: float) -> int:
+        """Return how many deliveries of a channel begin and wait: a quarter of what it sends in PACE_S."""
+        pace, limits = self._paces.get(channel), self._limits
+        return max(limits.begun, min(limits.begun_fast, pace.measure(now_s) // 4 if pace else 0))
 
     def is_shut(self, channel: str, now_s: float) -> bool:
         """Tell whether a channel pauses, or is probed."""

@@ -24,7 +24,7 @@ from alertd.errors import LedgerRefused
 from alertd.ports import ReminderQueue
 from alertd.system.worker_threads import compute
 
-BIND_LIMIT = 100
+BIND_LIMIT = 200
 """How many sets of reminders one transaction decides about. A set has one milestone and one receiver."""
 
 REFUSED_AGAIN = timedelta(minutes=1)

@@ -81,8 +81,9 @@ class TrustedClock:
 
     def now(self) -> datetime:
         """Return the wall clock's time, or the trusted time if the wall clock is ahead of it."""
-        trusted = self._trusted + timedelta(seconds=self.elapsed_s())
-        return trusted if self.step > timedelta() else self._clock.now()
+        shown, elapsed = self._clock.now(), timedelta(seconds=self.elapsed_s())
+        trusted = self._trusted + elapsed
+        return trusted if shown - trusted > DOUBTED_BEYOND else shown
 
     def monotonic(self) -> float:
         """Return the node's monotonic time."""

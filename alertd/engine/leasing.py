@@ -86,6 +86,8 @@ class Leaser:
             the leases, and whether the limit over all was reached.
         """
         room = self._measure_rooms(reading.monotonic_s)
+        if not self._may_find(known, room):
+            return (), False
         limit = self._limits.in_flight - self._busy.total()
         per_channel = max(self._limits.per_channel, *room.values(), 0)
         if limit <= 0:
@@ -159,6 +161,13 @@ class Leaser:
             lost=LostLeases.ALONE if alone else LostLeases.FEW,
             known=known,
         )
+
+    @staticmethod
+    def _may_find(known: Known | None, room: Mapping[str, int]) -> bool:
+        """Tell whether anything may be leased at all: on a channel with room, or one that is not known."""
+        if known is None or known.channels is None or known.strays_before is not None:
+            return True
+        return any(room.get(name, 1) for name in known.channels)
 
     def _is_wanting(self, channel: str, now_s: float) -> bool:
         return self._measure_room(channel, now_s) > 0 or self._count_wanted_ahead(channel, now_s) > 0

@@ -6,8 +6,7 @@ The way of a delivery is read from top to bottom: :meth:`Sender.start` leases, `
 - The number of sends in flight is bounded, in all and for each channel.
 - A channel that sends much has deliveries that are leased ahead (:mod:`alertd.engine.ahead`). When a send
   ends, the next one starts at once. If places are few, the delivery that has been due the longest is next.
-- Outcomes are settled in groups (:mod:`alertd.engine.settling`). What ends while a group is written goes
-  with the next.
+- Outcomes are settled in groups (:mod:`alertd.engine.settling`).
 - A timeout that expires while this node stalls says nothing about the receiver. The delivery is tried
   again, and the timeout does not count as a failure of the channel.
 - A delivery whose lease ended without a settlement may have ended the process. After the first such lease,
@@ -28,7 +27,7 @@ from datetime import timedelta
 from alertd.core.ledger.backpressure import Rate
 from alertd.core.ledger.outcome import Outcome, Retry, Sent
 from alertd.core.ledger.records import CHANNEL, DeliveryState, Known, Lease
-from alertd.engine.ahead import LeasedAhead
+from alertd.engine.ahead import LeasedAhead, LeasedDelivery
 from alertd.engine.backpressure import LIMITS, NO_RATES, ChannelBackpressure, SenderLimits
 from alertd.engine.breakers import BreakerReports
 from alertd.engine.delivery import ClockReading, Dispatcher
@@ -46,7 +45,7 @@ PER_CHANNEL = LIMITS.per_channel
 MAX_ROUNDS = 32
 """Rounds of leasing and settling, before the daemon sees to other work."""
 
-SETTLE_WITHIN_S = 0.015
+SETTLE_WITHIN_S = 0.02
 """Seconds after which the first outcome of a group is settled."""
 
 ALONE_FOR_S = 5.0
@@ -107,13 +106,15 @@ class Sender:
         self._busy: Counter[str] = Counter()
         self._ahead = LeasedAhead(clock)
         self._given_back: list[Lease] = []
-        self._settler = Settler(ledger, log, self._observer)
+        self._settler = Settler(ledger, log, self._observer, self._settle_group)
         self._settling = asyncio.Lock()
         self._worker: asyncio.Task[None] | None = None
         self._has_changed = asyncio.Event()
         self._group_ends_s = 0.0
         self._is_ledger_failing = False
         self._dispatcher: Dispatcher | None = None
+        self._known: Known | None = None
+        self._is_leasing = False
         self._retired = RetiredNotifiers(log)
         self._backpressure = ChannelBackpressure(limits)
         self._breakers = BreakerReports(self._backpressure, clock, log, self._settler.notices)
@@ -190,7 +191,7 @@ class Sender:
         Raises:
             LedgerError: the ledger cannot be used; nothing is lost.
         """
-        self._dispatcher = dispatcher
+        self._dispatcher, self._known = dispatcher, known
         self._breakers.check_holds(dispatcher.config)
         if not self._tasks:
             self._idle_s = self._clock.monotonic()
@@ -203,12 +204,27 @@ class Sender:
             self._start_all(dispatcher, leases, reading)
             if not is_full:
                 break
-        reading = ClockReading.take(self._clock)
-        for lease in await self._leaser.lease_ahead(reading, known):
-            if not self._renew(lease, reading):
-                self._ahead.add(lease, reading)
+        await self._lease_ahead()
         self._go_on()
         await self._start_lost(dispatcher, known)
+
+    async def _lease_ahead(self) -> None:
+        """Lease what the busy channels send next, by what this node knew at the last :meth:`start`."""
+        if self._is_leasing or self._dispatcher is None or self._is_one_alone():
+            return
+        self._is_leasing, dispatcher = True, self._dispatcher
+        try:
+            reading = ClockReading.take(self._clock)
+            leases = await self._leaser.lease_ahead(reading, self._known)
+        finally:
+            self._is_leasing = False
+        fresh = [lease for lease in leases if not self._renew(lease, reading)]
+        if self._dispatcher is not dispatcher:
+            # The configuration has changed meanwhile, or the sender drains.
+            self._give_back(fresh)
+            return
+        for lease in fresh:
+            self._ahead.add(lease, reading)
 
     async def _start_lost(self, dispatcher: Dispatcher, known: Known | None) -> None:
         """Start deliveries whose last lease was lost, if any may be sent now."""
@@ -294,7 +310,7 @@ class Sender:
         self._start_next(channel)
         if not self._tasks:
             self._on_finished()
-        self._go_on()
+        self._go_on(channel)
 
     def _start_next(self, ended: str | None = None) -> None:
         """Start what has begun and waits for a place: the longest due first.
@@ -383,9 +399,24 @@ class Sender:
         self._is_ledger_failing = False
         return settled
 
+    async def _settle_group(self, group: Sequence[Settlement]) -> frozenset[str]:
+        """Settle a group, and have the ledger begin in the same transaction what is next in the queues.
+
+        Returns:
+            the deliveries that were not settled.
+        """
+        asked = self._list_to_begin(by_half=False)
+        if not asked:
+            return await self._ledger.settle(group)
+        reading, leases = ClockReading.take(self._clock), [entry.lease for entry in asked]
+        stale, refused = await self._ledger.settle_and_begin(group, leases, reading.at, duration=LEASE_FOR)
+        self._give_back(self._ahead.begin(asked, refused, reading))
+        self._start_next()
+        return stale
+
     async def _begin(self) -> None:
         """Have the ledger begin what is next in the queues, and start it where there is a place."""
-        while asked := self._ahead.list_to_begin(self._limits.begun, SETTLE_LIMIT):
+        while asked := self._list_to_begin():
             reading = ClockReading.take(self._clock)
             leases = [entry.lease for entry in asked]
             refused = await self._ledger.begin(leases, reading.at, duration=LEASE_FOR)
@@ -394,21 +425,35 @@ class Sender:
                 break
         self._start_next()
 
-    def _go_on(self) -> None:
-        """See that what has ended is settled soon, and that what waits begins now."""
+    def _list_to_begin(self, *, by_half: bool = True) -> list[LeasedDelivery]:
+        now_s = self._clock.monotonic()
+        return self._ahead.list_to_begin(
+            lambda channel: self._backpressure.count_begun(channel, now_s), SETTLE_LIMIT, by_half=by_half
+        )
+
+    def _go_on(self, channel: str | None = None) -> None:
+        """See that what has ended is settled soon, and that what waits begins now.
+
+        Args:
+            channel: the only channel of which something more may begin; None: any channel.
+        """
         if self._is_ledger_failing:
             return
         if self._worker is None:
-            if self._settler.finished or self._may_begin():
+            if self._settler.finished or self._may_begin(channel):
                 self._group_ends_s = asyncio.get_running_loop().time() + SETTLE_WITHIN_S
                 self._worker = asyncio.create_task(self._work())
-        elif len(self._settler.finished) >= SETTLE_LIMIT or self._may_begin():
+        elif len(self._settler.finished) >= SETTLE_LIMIT or self._may_begin(channel):
             self._has_changed.set()
 
-    def _may_begin(self) -> bool:
+    def _may_begin(self, channel: str | None = None) -> bool:
         """Tell whether deliveries wait of which the ledger is to be asked whether they may begin."""
-        is_waiting = self._dispatcher is not None and not self._is_one_alone()
-        return is_waiting and bool(self._ahead.list_to_begin(self._limits.begun, 1))
+        if self._dispatcher is None or self._is_one_alone():
+            return False
+        if channel is None:
+            return bool(self._list_to_begin())
+        number = self._backpressure.count_begun(channel, self._clock.monotonic())
+        return self._ahead.wants_begin(channel, number)
 
     async def _work(self) -> None:
         """Settle and begin in groups, until everything is settled and nothing more may begin."""
@@ -417,18 +462,18 @@ class Sender:
             while self._settler.finished or self._may_begin():
                 self._has_changed.clear()
                 left_s = self._group_ends_s - loop.time()
-                if left_s > 0 and len(self._settler.finished) < SETTLE_LIMIT:
-                    if not self._may_begin():
-                        with suppress(TimeoutError):
-                            await asyncio.wait_for(self._has_changed.wait(), left_s)
-                        continue
-                    async with self._settling:
-                        await self._begin()
+                if left_s > 0 and len(self._settler.finished) < SETTLE_LIMIT and not self._may_begin():
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self._has_changed.wait(), left_s)
                     continue
-                self._group_ends_s = loop.time() + SETTLE_WITHIN_S
                 async with self._settling:
                     settled = await self._write()
                     await self._begin()
+                # What has ended meanwhile goes with the next group.
+                self._group_ends_s = loop.time() + SETTLE_WITHIN_S
+                if self._leaser.may_have_more():
+                    # The loop may be busy with binding, and the queues must not run empty meanwhile.
+                    await self._lease_ahead()
                 if self._wants_turn(settled):
                     self._on_finished()
         except Exception:

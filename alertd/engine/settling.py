@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -32,14 +32,23 @@ class Settler:
 
     Args:
         observer: is told how each attempt was settled.
+        write: writes a group of settlements as :meth:`alertd.ports.DeliveryQueue.settle` does, and may do
+            more in the same transaction.
 
     Attributes:
         finished: how the sends ended that are not settled yet, the first one first.
         notices: the notices that are not written yet.
     """
 
-    def __init__(self, ledger: SenderLedger, log: Log, observer: Observer) -> None:
+    def __init__(
+        self,
+        ledger: SenderLedger,
+        log: Log,
+        observer: Observer,
+        write: Callable[[Sequence[Settlement]], Awaitable[frozenset[str]]],
+    ) -> None:
         self._ledger = ledger
+        self._write = write
         self._log = log
         self._observer = observer
         self.finished: list[Settlement] = []
@@ -75,7 +84,7 @@ class Settler:
         while self.finished:
             batch = self.finished[:limit]
             try:
-                stale = await self._ledger.settle(batch)
+                stale = await self._write(batch)
             except Exception as error:
                 if not is_about_content(error):
                     raise

@@ -23,7 +23,7 @@ from alertd.engine.observer import log_bound
 from alertd.engine.reload import Active, Reloader
 from alertd.engine.sender import Sender
 from alertd.engine.status import StatusReporter
-from alertd.engine.timer import LOOK_AGAIN_S, Timer
+from alertd.engine.timer import LOOK_AGAIN_S, Chore, Timer
 
 GIVE_WAY_S = 0.02
 """How long a chore works before it lets other tasks run, and has what is due sent."""
@@ -157,7 +157,7 @@ class Turns:
         """
         task = asyncio.create_task(work)
         self._beside.add(task)
-        task.add_done_callback(lambda _ended: self._timer.wake())
+        task.add_done_callback(lambda _ended: self._timer.end_wait())
         try:
             while True:
                 await self._timer.wait(self.next_at, self.looked_at, LOOK_AGAIN_S)
@@ -170,7 +170,9 @@ class Turns:
             task.cancel()
             await asyncio.wait({task})
             self._beside.discard(task)
-            if self._timer.wanted:
+            # An audit that is wanted is the work itself, or comes later in the same look.
+            if self._timer.is_called or self._timer.wanted - {Chore.AUDIT}:
+                # The loop has not seen what was called for while this method waited.
                 self._timer.wake()
 
     @property

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, model_validator
 from alertd.core.config import Smtp
 from alertd.core.message.message import Message
 from alertd.notify.http.client import HttpClient
-from alertd.notify.http.tls import Tls, TlsFiles, find_tls
+from alertd.notify.http.tls import SYSTEM, Tls, TlsFiles, find_tls
 from alertd.notify.smtp.relay import Relay
 from alertd.ports import Clock, Notifier
 
@@ -51,6 +51,8 @@ class Env:
 
     def find_tls(self, options: TlsFiles) -> Tls:
         """Return the certificate files that options name. Raises :class:`TlsUnusable`."""
+        if not (options.ca_file or options.client_cert_file or options.client_key_file):
+            return SYSTEM
         return self.tls(options) if self.tls is not None else find_tls(options, self.path)
 
 
@@ -178,4 +180,4 @@ def encode_json(value: object) -> bytes:
     return _JSON.encode(value).encode("ascii")
 
 
-_JSON = json.JSONEncoder(separators=(",", ":"))
+_JSON = json.JSONEncoder(separators=(",", ":"), check_circular=False)

@@ -131,6 +131,20 @@ class DeliveryQueue(Protocol):
             newer).
         """
 
+    async def settle_and_begin(
+        self,
+        settlements: Sequence[Settlement],
+        leases: Sequence[Lease],
+        now: datetime,
+        *,
+        duration: timedelta,
+    ) -> tuple[frozenset[str], frozenset[str]]:
+        """Do :meth:`settle`, and then :meth:`begin` for the leases, all of both or nothing.
+
+        Returns:
+            what :meth:`settle` returns, and what :meth:`begin` returns.
+        """
+
     async def find_next_wake(
         self,
         after: datetime,

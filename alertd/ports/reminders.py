@@ -46,7 +46,8 @@ class ReminderQueue(DigestSchedule, MilestoneLookup, KeyLookup, Protocol):
 
         A set is one milestone and one receiver. If one reminder of a set is returned, so are all pending
         reminders of the set with ``at <= now``, even those with a later ``wake_at``. The sets whose earliest
-        ``at`` is oldest come first.
+        ``at`` is oldest come first. If many more than ``limit`` are there, they come first among those that
+        have been awake the longest.
 
         Args:
             limit: the maximum number of sets.

@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, select, update
+from sqlalchemy import Connection, Row, Select, Update, bindparam, false, null, select, text, update
 
 from alertd.core.ledger.records import Lease, Record
 from alertd.core.milestones.status import NO_ACTIONS
 from alertd.store import rows, schema
-from alertd.store.database.dialect import split_chunks
+from alertd.store.statements import fetch, is_among, pack_texts, run
 
 _delivery, _milestone = schema.delivery, schema.milestone
 
@@ -24,52 +24,55 @@ def begin(connection: Connection, leases: Sequence[Lease], until: int) -> frozen
     """
     held = _find_held(connection, leases)
     current = _read_milestones(connection, leases)
+    names = [lease.delivery.id for lease in leases]
     begun = [
         lease.delivery.id for lease in leases if lease.delivery.id in held and _is_current(lease, current)
     ]
-    for chunk in split_chunks(begun):
-        renewed = update(_delivery).where(_delivery.c.id.in_(chunk))
-        connection.execute(renewed.values(lease_until=until, ahead=False))
-    return frozenset(lease.delivery.id for lease in leases) - frozenset(begun)
+    if begun:
+        run(connection, _update_begun, {"ids": pack_texts(connection, begun), "until": until})
+    return frozenset(names).difference(begun)
 
 
 def release(connection: Connection, leases: Sequence[Lease]) -> None:
     """Give leases back; see :meth:`alertd.ports.DeliveryQueue.release`."""
-    for chunk in split_chunks(sorted(_find_held(connection, leases))):
-        given_back = update(_delivery).where(_delivery.c.id.in_(chunk))
-        connection.execute(given_back.values(lease_owner="", lease_until=None, ahead=False))
+    if held := _find_held(connection, leases):
+        run(connection, _update_released, {"ids": pack_texts(connection, sorted(held))})
+
+
+def _update_begun(shared: bool) -> Update:
+    renewed = update(_delivery).where(is_among(shared, _delivery.c.id, "ids"))
+    return renewed.values(lease_until=bindparam("until"), ahead=false())
+
+
+def _update_released(shared: bool) -> Update:
+    given_back = update(_delivery).where(is_among(shared, _delivery.c.id, "ids"))
+    return given_back.values(lease_owner=text("''"), lease_until=null(), ahead=false())
 
 
 def _find_held(connection: Connection, leases: Sequence[Lease]) -> set[str]:
     """Find the deliveries that are not final and have these leases, and lock their rows."""
     fences = {lease.delivery.id: lease.fence for lease in leases}
-    held = set()
-    for chunk in split_chunks(sorted(fences)):
-        there = select(_delivery.c.id, _delivery.c.fence).where(_delivery.c.id.in_(chunk), _is_leased())
-        for row in connection.execute(there.order_by(_delivery.c.id).with_for_update(key_share=True)):
-            if row.fence == fences[row.id]:
-                held.add(row.id)
-    return held
+    there = fetch(connection, _select_leased, {"ids": pack_texts(connection, fences)})
+    return {row.id for row in there if row.fence == fences[row.id]}
 
 
-def _is_leased() -> ColumnElement[bool]:
-    return schema.IS_READY & _delivery.c.lease_until.is_not(None)
+def _select_leased(shared: bool) -> Select[Any]:
+    there = select(_delivery.c.id, _delivery.c.fence).where(is_among(shared, _delivery.c.id, "ids"))
+    there = there.where(schema.IS_READY, _delivery.c.lease_until.is_not(None))
+    # All rows are locked in one order, so that two writers cannot deadlock.
+    return there.order_by(_delivery.c.id).with_for_update(key_share=True)
 
 
 def _read_milestones(connection: Connection, leases: Sequence[Lease]) -> dict[str, Row[Any]]:
     """Read by id what decides whether a reminder of a milestone is sent."""
     names = {owed.milestone for lease in leases for owed in lease.owed}
-    columns: list[ColumnElement[Any]] = [
-        _milestone.c.id,
-        _milestone.c.standing,
-        _milestone.c.changed_at,
-        _milestone.c.withdrawn,
-    ]
-    return {
-        row.id: row
-        for chunk in split_chunks(sorted(names))
-        for row in connection.execute(select(*columns).where(_milestone.c.id.in_(chunk)))
-    }
+    found = fetch(connection, _select_milestones, {"ids": pack_texts(connection, names)})
+    return {row.id: row for row in found}
+
+
+def _select_milestones(shared: bool) -> Select[Any]:
+    columns = _milestone.c.id, _milestone.c.standing, _milestone.c.changed_at, _milestone.c.withdrawn
+    return select(*columns).where(is_among(shared, _milestone.c.id, "ids"))
 
 
 def _is_current(lease: Lease, current: Mapping[str, Row[Any]]) -> bool:

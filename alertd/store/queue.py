@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, Update, bindparam, func, null, or_, select, text, true, update
+from sqlalchemy import Connection, Row, Select, Update, bindparam, func, null, or_, select, text, true, update
 
 from alertd.core.ledger.records import DeliveryState, Known, Record, ReminderState, ScheduledReminder
 from alertd.core.planning.decide import Decisions, Verdict
@@ -24,6 +24,8 @@ from alertd.store.statements import fetch, is_among, is_not_among, pack_texts, r
 
 _owed, _delivery = schema.owed, schema.delivery
 _MAX_AWAKE = 1_000_000
+_AWAKE_OF_SET = 4
+"""How many reminders of a set are awake at most, as a rule. If a set has more, everything awake is read."""
 _MAX_ROUNDS = 20
 """How often one call looks for due reminders again, because none of those found can be read."""
 
@@ -31,17 +33,26 @@ _MAX_ROUNDS = 20
 def find_due(
     connection: Connection, now: datetime, limit: int, besides: Collection[str] = (), skip: int = 0
 ) -> list[tuple[ScheduledReminder, Record]]:
-    """Return the due reminders in whole sets; see :meth:`alertd.ports.ReminderQueue.find_due`."""
+    """Return the due reminders in whole sets; see :meth:`alertd.ports.ReminderQueue.find_due`.
+
+    Only the reminders that have been awake the longest are read, so that the cost does not grow with the
+    backlog.
+    """
+    awake = (limit + skip) * _AWAKE_OF_SET
     for _ in range(_MAX_ROUNDS):
         apart = pack_apart(connection)
         values = {
             "now": rows.to_micros(now),
             "besides": pack_texts(connection, besides),
+            "awake": awake,
             "limit": limit,
             "skip": skip,
             **apart,
         }
         found = fetch(connection, _select_due, values, bool(apart), bool(besides))
+        if awake < _MAX_AWAKE and _is_cut_off(found, awake, limit, skip):
+            awake = _MAX_AWAKE
+            continue
         paired = reading.pair_with_records(connection, decode_readable(connection, rows.decode_owed, found))
         if paired or not found:
             return paired
@@ -49,21 +60,27 @@ def find_due(
     return []
 
 
+def _is_cut_off(found: Sequence[Row[Any]], awake: int, limit: int, skip: int) -> bool:
+    """Tell whether there may be more sets than were found, because only so many reminders were read."""
+    is_full = found[0].awake >= awake if found else skip > 0
+    return is_full and len({(row.milestone, row.receiver) for row in found}) < limit
+
+
 def _select_due(shared: bool, apart: bool, besides: bool) -> Select[Any]:
     at, limit, skip = (bindparam(name, type_=_owed.c.at.type) for name in ("now", "limit", "skip"))
     readable = is_readable(shared, apart)
-    # Because of the order and the limit, SQLite reads this subquery from the index. Without them, it chooses
-    # an index for the grouping below and reads every pending row, even a million rows that are not due.
-    awake = (
-        select(_owed.c.milestone, _owed.c.receiver)
-        .where(schema.IS_PENDING, _owed.c.wake_at <= at, readable)
-        .where(is_not_among(shared, _owed.c.receiver, "besides") if besides else true())
-        .order_by(_owed.c.wake_at)
-        .limit(_MAX_AWAKE)
-        .subquery("awake")
-    )
     # What is due at an instant that is none is read as well, so that it is set apart.
     is_due = or_(_owed.c.at <= at, _owed.c.at > rows.MAX_INSTANT)
+    # Because of the order and the limit, SQLite reads these from the index. Without them, it chooses an index
+    # for the grouping below and reads every pending row, even a million rows that are not due.
+    awake = (
+        select(_owed.c.milestone, _owed.c.receiver)
+        .where(schema.IS_PENDING, _owed.c.wake_at <= at, is_due, readable)
+        .where(is_not_among(shared, _owed.c.receiver, "besides") if besides else true())
+        .order_by(_owed.c.wake_at, _owed.c.milestone, _owed.c.receiver)
+        .limit(bindparam("awake", type_=_owed.c.at.type))
+        .cte("awake")
+    )
     sets = (
         select(_owed.c.milestone, _owed.c.receiver, func.min(_owed.c.at).label("earliest"))
         .join(awake, (awake.c.milestone == _owed.c.milestone) & (awake.c.receiver == _owed.c.receiver))
@@ -74,8 +91,9 @@ def _select_due(shared: bool, apart: bool, besides: bool) -> Select[Any]:
         .offset(skip)
         .subquery("sets")
     )
+    number = select(func.count()).select_from(awake).scalar_subquery()
     return (
-        select(_owed)
+        select(_owed, number.label("awake"))
         .join(sets, (sets.c.milestone == _owed.c.milestone) & (sets.c.receiver == _owed.c.receiver))
         .where(schema.IS_PENDING, is_due, readable)
         .order_by(sets.c.earliest, _owed.c.milestone, _owed.c.receiver, _owed.c.at, _owed.c.key)

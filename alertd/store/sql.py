@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from alertd.core.ledger.records import Known, Lease
 from alertd.core.ledger.unreadable import Unreadable
 from alertd.core.planning.audit import Waiting
-from alertd.ports import Changes, LostLeases
+from alertd.ports import Changes, LostLeases, Settlement
 from alertd.store import (
     acting,
     beginning,
@@ -195,6 +195,21 @@ class SqlLedger:
         def work(connection: Connection) -> frozenset[str]:
             until = self._read_time(connection, now) + rows.count_micros(duration)
             return beginning.begin(connection, leases, until)
+
+        return await self.write(work)
+
+    async def settle_and_begin(
+        self,
+        settlements: Sequence[Settlement],
+        leases: Sequence[Lease],
+        now: datetime,
+        *,
+        duration: timedelta,
+    ) -> tuple[frozenset[str], frozenset[str]]:
+        def work(connection: Connection) -> tuple[frozenset[str], frozenset[str]]:
+            stale = queue.settle(connection, settlements)
+            until = self._read_time(connection, now) + rows.count_micros(duration)
+            return stale, beginning.begin(connection, leases, until)
 
         return await self.write(work)
 

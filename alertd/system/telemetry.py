@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
 from contextlib import suppress
 from enum import StrEnum
 from functools import partialmethod
+from types import NoneType
 from typing import Any, TextIO
 
 from alertd.system.systemd import is_journal
@@ -122,7 +124,6 @@ def configure(form: str, level: str, out: TextIO | None = None) -> Log:
     out = out or sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  the logger keeps it open
     console = form == "console" or (form == "auto" and out.isatty())
     processors: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _convert_values,
@@ -138,7 +139,7 @@ def configure(form: str, level: str, out: TextIO | None = None) -> Log:
         as_dicts = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
         processors += [
             structlog.processors.ExceptionRenderer(as_dicts),
-            structlog.processors.JSONRenderer(sort_keys=True, default=str),
+            _render_json,
         ]
     structlog.configure(
         processors=processors,
@@ -203,12 +204,25 @@ class _Library(logging.Handler):
         )
 
 
+def _render_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    return _JSON.encode(event)
+
+
+_JSON = json.JSONEncoder(sort_keys=True, default=str)
+"""Made once, since making an encoder takes as long as encoding a line."""
+
+
+_PLAIN = frozenset({str, int, float, bool, list, NoneType})
+
+
 def _convert_values(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Convert enum members and instants to text, so that all renderers show them in the same way."""
     return {key: _convert_value(value) for key, value in event.items()}
 
 
 def _convert_value(value: Any) -> Any:
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, StrEnum):
         return value.value
     if hasattr(value, "isoformat"):

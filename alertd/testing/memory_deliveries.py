@@ -130,6 +130,17 @@ class MemoryDeliveries(MemoryBase):
         self._writes += 1
         return frozenset(refused)
 
+    async def settle_and_begin(
+        self,
+        settlements: Sequence[Settlement],
+        leases: Sequence[Lease],
+        now: datetime,
+        *,
+        duration: timedelta,
+    ) -> tuple[frozenset[str], frozenset[str]]:
+        stale = await self.settle(settlements)
+        return stale, await self.begin(leases, now, duration=duration)
+
     async def find_next_wake(
         self,
         after: datetime,

@@ -286,7 +286,7 @@ async def test_reload_that_changes_the_notifiers_gives_back_what_is_leased_ahead
 
 async def test_crash_makes_no_suspects_of_what_was_leased_ahead() -> None:
     """Only what had begun has lost its lease. The rest is leased as always when its lease has ended."""
-    stage = await a_queue(Held(quick=120))
+    stage = await a_queue(Held(quick=240), 600)
     begun = (await count_leases(stage))[False]
     waiting = len(await list_waiting(stage))
     ready = (await stage.ledger.count_rows())["deliveries.ready"]
@@ -302,7 +302,7 @@ async def test_crash_makes_no_suspects_of_what_was_leased_ahead() -> None:
             lost=LostLeases.LEFT_OUT,
         )
 
-    assert begun <= LIMITS.per_fast_channel + LIMITS.begun < waiting
+    assert begun <= LIMITS.per_fast_channel + LIMITS.begun_fast < waiting
     assert len(taken) == ready - begun
     assert all(lease.delivery.attempts == 0 for lease in taken)
 

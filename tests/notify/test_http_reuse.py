@@ -66,7 +66,7 @@ async def test_connections_with_tls_are_kept_too() -> None:
     assert sink.connections <= IN_FLIGHT
 
 
-async def test_a_post_builds_the_headers_of_its_request_and_of_its_answer_and_no_others() -> None:
+async def test_a_post_builds_no_headers_of_httpx() -> None:
     client = HttpClient()
     async with HttpSink() as sink:
         url = f"{sink.url}/hook/secret?token=abcdef"
@@ -76,7 +76,7 @@ async def test_a_post_builds_the_headers_of_its_request_and_of_its_answer_and_no
             await post_many(client, url, 50)
         await client.aclose()
 
-    assert headers.count == 2 * 50
+    assert headers.count == 0
 
 
 async def test_a_url_is_parsed_once() -> None:

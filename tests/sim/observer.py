@@ -83,6 +83,8 @@ class Observer:
             self._looked[node.name] = args[0]
         if name in {"lease", "begin"}:
             self._looked[node.name] = args[1]
+        if name == "settle_and_begin":
+            self._looked[node.name] = args[2]
 
     def done(self, node: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
         """Just after a transaction, before anybody hears of it."""
@@ -109,6 +111,9 @@ class Observer:
                     node.say("gave back", lease.delivery.id)
             case "settle":
                 self._settled(node, args[0], result)
+            case "settle_and_begin":
+                self._settled(node, args[0], result[0])
+                self._begun(node, args[1], result[1])
             case "act":
                 self._acted(args[0])
                 self._acted_owed(args[1])

@@ -22,12 +22,25 @@ HANG_S = 10_000.0
 POISONED_FOR = timedelta(minutes=8)
 """Longer than a lease: by then another node has taken what ended the process."""
 
-ASKED_AT = {"lease": 1, "begin": 1, "find_next_wake": 0, "take_lead": 1}
+ASKED_AT = {"lease": 1, "begin": 1, "settle_and_begin": 2, "find_next_wake": 0, "take_lead": 1}
 """The calls that go by an instant of whoever asks, and which of the arguments that is."""
 
 
 WRITES = frozenset(
-    {"apply", "bind", "lease", "begin", "release", "settle", "act", "take_lead", "report", "retire", "prune"}
+    {
+        "apply",
+        "bind",
+        "lease",
+        "begin",
+        "release",
+        "settle",
+        "settle_and_begin",
+        "act",
+        "take_lead",
+        "report",
+        "retire",
+        "prune",
+    }
 )
 """The calls that write."""
 

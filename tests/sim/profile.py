@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from alertd.engine.backpressure import LIMITS, SenderLimits
 from tests.sim.spec import Rules
 
-FEW_PLACES = SenderLimits(per_channel=1, per_fast_channel=2, begun=1, ahead_at_least=12)
+FEW_PLACES = SenderLimits(per_channel=1, per_fast_channel=2, begun=1, begun_fast=1, ahead_at_least=12)
 """What is due beside another is leased ahead, however little a node sends."""
 
 

@@ -38,9 +38,7 @@ from alertd.notify.http.tls import SYSTEM, Tls, TlsUnusable, make_context
 from alertd.notify.http.transcript import Request, Transcript
 
 if TYPE_CHECKING:
-    import httpx
-
-    from alertd.notify.http.transport import Transport
+    from alertd.notify.http.transport import Received, Transport
 
 TIMEOUT_S = 15.0
 """Standard Webhooks recommends 15 to 30 seconds ("Webhook Timeouts")."""
@@ -179,12 +177,10 @@ async def _send(
     reply: Reply | None = None
     try:
         async with asyncio.timeout(timeout_s) as deadline:
-            # Given a stream, httpx adds no headers of its own.
-            request = httpx.Request(method, target.place, headers=headers, stream=httpx.ByteStream(content))
-            response = await transport.handle_async_request(request)
-            reply = _head(response, where, hidden)
+            received = await transport.send(method, target.place, headers, content)
+            reply = _head(received, where, hidden)
             current.answer.end_with(deadline)
-            return await _read_body(response, reply)
+            return await _read_body(received, reply)
     except TimeoutError:
         failed = Retry(reason=f"{where} did not answer within {timeout_s:g} s", unknown=current.written)
     except (httpx.InvalidURL, httpx.UnsupportedProtocol):
@@ -207,11 +203,19 @@ async def _send(
     return reply or _read_status(current, where, hidden) or failed
 
 
-def _head(response: httpx.Response, where: str, hidden: tuple[str, ...]) -> Reply:
-    headers = {name.lower(): value for name, value in response.headers.items()}
-    return Reply(
-        origin=where, status=response.status_code, headers=headers, body=b"", whole=False, hidden=hidden
-    )
+def _head(received: Received, where: str, hidden: tuple[str, ...]) -> Reply:
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in received.raw_headers:
+        name, value = _decode(raw_name).lower(), _decode(raw_value)
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return Reply(origin=where, status=received.status, headers=headers, body=b"", whole=False, hidden=hidden)
+
+
+def _decode(text: bytes) -> str:
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return text.decode("latin-1")
 
 
 def _read_status(current: Progress, where: str, hidden: tuple[str, ...]) -> Reply | None:
@@ -227,24 +231,20 @@ def _read_status(current: Progress, where: str, hidden: tuple[str, ...]) -> Repl
     return Reply(origin=where, status=head.status, headers=head.headers, body=b"", whole=False, hidden=hidden)
 
 
-async def _read_body(response: httpx.Response, head: Reply) -> Reply:
+async def _read_body(received: Received, head: Reply) -> Reply:
     """Return the reply with its body; at most ``MAX_BODY`` bytes are read."""
-    import httpx
-
-    stream = response.stream
-    assert isinstance(stream, httpx.AsyncByteStream)  # noqa: S101  the transport is asynchronous
     body = bytearray()
     whole = False
     try:
         # Raw bytes: alertd requests no compression and decompresses nothing, so an answer cannot grow.
-        async for chunk in stream:
+        async for chunk in received.body:
             body += chunk
             if len(body) > MAX_BODY:
                 break
         else:
             whole = True
     finally:
-        await stream.aclose()
+        await received.body.aclose()
     return replace(head, body=bytes(body[:MAX_BODY]), whole=whole)
 
 

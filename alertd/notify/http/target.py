@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from alertd.notify.http.redact import find_origin, find_secrets
 from alertd.notify.http.url import build_proxy_login, split_login
-
-if TYPE_CHECKING:
-    import httpx
 
 MAX_TARGETS = 256
 """How many targets are kept. A notifier whose URLs differ with each message makes each of them anew."""
@@ -32,7 +28,7 @@ class Target:
 
     url: str = field(repr=False)
     proxy: str = field(repr=False)
-    place: httpx.URL = field(repr=False)
+    place: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     origin: str
     over: str
@@ -74,7 +70,7 @@ def make_target(url: str, proxy: str = "") -> Target:
     return Target(
         url=url,
         proxy=proxy,
-        place=parsed,
+        place=str(parsed),
         headers=headers,
         origin=origin,
         over=f"{origin} by way of {find_origin(proxy)}" if proxy else origin,

@@ -77,6 +77,9 @@ class WebhookNotifier:
         self._env = env
         self._compiled: tuple[str, Template] | None = None
         self._target: _Target | None = None
+        basic = options.basic
+        files = (options.url_file, options.proxy_file, options.bearer_file, basic and basic.password_file)
+        self._reads_files = any((*files, options.secret_files, options.headers_file))
 
     async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:  # noqa: ARG002
         env = self._env
@@ -119,6 +122,8 @@ class WebhookNotifier:
             ValueError: a file's contents are unusable. The error's text continues a sentence that begins with
                 "what the webhook's secret file holds".
         """
+        if self._target is not None and not self._reads_files:
+            return self._target
         contents = self._read()
         if self._target is None or self._target.contents != contents:
             self._target = self._make_target(contents)

@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, StaticPool
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 
 from alertd.errors import LedgerBusy, LedgerDamaged, LedgerError, LedgerRefused, LedgerUnavailable
@@ -90,6 +90,7 @@ class Database:
     def __post_init__(self) -> None:
         self._pool = WorkerThreads("alertd-ledger", self.threads)
         self._pool_aside = WorkerThreads("alertd-reads") if self.aside is not None else self._pool
+        self._kept: dict[Engine, Connection] = {}
         self._busy: dict[int, int] = {}
         self._lock = threading.Lock()
         self._closed = False
@@ -177,6 +178,8 @@ class Database:
             raise LedgerUnavailable(f"{self.where} cannot be closed: it does not answer") from error
 
     def _dispose(self) -> None:
+        for connection in self._kept.values():
+            connection.close()
         self.reader.dispose()
         if self.file is not None:
             self.file.close()
@@ -184,7 +187,7 @@ class Database:
     def _run_in_transaction(self, engine: Engine, work: Callable[[Connection], T]) -> T:
         for left in reversed(range(TRIES)):
             try:
-                with self._track_connection() as note, engine.begin() as connection:
+                with self._track_connection() as note, self._begin(engine) as connection:
                     note(connection)
                     return work(connection)
             except SQLAlchemyError as error:
@@ -195,6 +198,25 @@ class Database:
             except OSError as error:
                 raise LedgerUnavailable(f"{self.where} cannot be opened: {error.strerror}") from error
         raise AssertionError("unreachable")
+
+    @contextmanager
+    def _begin(self, engine: Engine) -> Iterator[Connection]:
+        """Begin a transaction, and commit it at the end of the block.
+
+        An engine that has only one connection is asked for it once. After an error it is asked again.
+        """
+        if not isinstance(engine.pool, StaticPool):
+            with engine.begin() as connection:
+                yield connection
+            return
+        connection = self._kept.pop(engine, None) or engine.connect()
+        try:
+            with connection.begin():
+                yield connection
+        except BaseException:
+            connection.close()
+            raise
+        self._kept[engine] = connection
 
     @contextmanager
     def _track_connection(self) -> Iterator[Callable[[Connection], None]]:

@@ -100,7 +100,7 @@ class SiteSecret:
         self._web = web
         self._find = find
         self._folder = folder
-        self._shared = (shared or new_secret()).encode()
+        self._shared = shared.encode()
         self._kept = KeptFiles() if kept is None else kept
         self._has_own = False
 
@@ -113,6 +113,7 @@ class SiteSecret:
         """
         named = self._web().secret_file
         if not named and self._folder is None:
+            self._shared = self._shared or new_secret().encode()
             return self._shared
         return self._kept.read(make_signing_use(named), lambda: self.load(named))
 
