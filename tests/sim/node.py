@@ -11,7 +11,7 @@ from alertd.core.config import Config, Definitions, Timeline
 from alertd.core.planning.audit import Audit
 from alertd.engine.daemon import Daemon
 from alertd.engine.deps import Dependencies
-from alertd.engine.files import InlineWorker
+from alertd.engine.files import FileWorker, InlineWorker
 from alertd.engine.timer import Chore
 from alertd.errors import AlertdError, LedgerError
 from alertd.ports import Ledger, Notifier
@@ -44,18 +44,23 @@ class LiveDaemon(Daemon):
         adopt = self._planner.adopt
 
         async def adopt_noted(definitions: Definitions, config: Config, *, reconsider: bool) -> None:
-            self._worker.note_adopted(definitions)
+            if isinstance(self._worker, SimWorker):
+                self._worker.note_adopted(definitions)
             await adopt(definitions, config, reconsider=reconsider)
 
         self._planner.adopt = adopt_noted  # type: ignore[method-assign]
 
     @property
-    def _worker(self) -> SimWorker:
-        return cast(SimWorker, self._deps.file_worker)
+    def _worker(self) -> FileWorker:
+        return self._deps.file_worker
+
+    def _compute(self) -> None:
+        if isinstance(self._worker, SimWorker):
+            self._worker.compute()
 
     async def _give_way(self) -> None:
         # It is called for each milestone that is planned.
-        self._worker.compute()
+        self._compute()
         await super()._give_way()
 
     async def live(self, chores: Mapping[str, float]) -> None:
@@ -78,7 +83,7 @@ class LiveDaemon(Daemon):
 
     async def _until(self, next_at: datetime | None, longest_s: float) -> None:
         wait_s = longest_s
-        if not self._worker.answers:
+        if isinstance(self._worker, SimWorker) and not self._worker.answers:
             # The real one asks every two seconds, and looks at the latest after half a minute.
             self._timer.wanted.add(Chore.FILES)
             wait_s = min(wait_s, POLL_S)

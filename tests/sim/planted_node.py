@@ -93,14 +93,14 @@ class HoldsTheLoop(LiveDaemon):
     """Nothing else is done before all is planned."""
 
     async def _give_way(self) -> None:
-        self._worker.compute()
+        self._compute()
 
 
 class OnlyLooksAround(LiveDaemon):
     """While all is planned other tasks go on, and nothing that falls due is sent."""
 
     async def _give_way(self) -> None:
-        self._worker.compute()
+        self._compute()
         await asyncio.sleep(0)
 
 

@@ -116,8 +116,8 @@ PROFILES: dict[str, Profile] = {
     one.name: one
     for one in (
         Profile(name="calm", days=120, share=12),
-        Profile(name="moving", days=120, edits=14, people=10, share=46),
-        Profile(name="muted", days=120, edits=8, people=10, rules=Rules(mute_weekends=True), share=32),
+        Profile(name="moving", days=120, edits=14, people=10, share=40),
+        Profile(name="muted", days=120, edits=8, people=10, rules=Rules(mute_weekends=True), share=28),
         Profile(
             name="faulty",
             store=0.02,
@@ -128,7 +128,7 @@ PROFILES: dict[str, Profile] = {
             kills=2,
             outages=1,
             silences=2,
-            share=44,
+            share=38,
         ),
         Profile(
             name="violent",
@@ -147,7 +147,7 @@ PROFILES: dict[str, Profile] = {
             steps=2,
             rules=Rules(mute_weekends=True),
         ),
-        Profile(name="clocky", share=37, days=120, steps=14, edits=3, people=3),
+        Profile(name="clocky", share=33, days=120, steps=14, edits=3, people=3),
         Profile(name="glimpsed", share=6, days=90, glimpses=20, edits=4, people=4),
         Profile(name="off", days=160, share=14, outages=5, edits=4, people=4),
         Profile(
