@@ -38,7 +38,7 @@ _READY = text("'ready'")
 _NONE = text("0")
 _NOW, _AT, _LATEST = (bindparam(name, type_=_delivery.c.next_at.type) for name in ("now", "at", "latest"))
 MEMBERS_AT_ONCE = 200
-"""How many members the deliveries of one lease have in all, unless it is one delivery."""
+"""How many members the deliveries of one lease have in all, where the first counts as one."""
 
 _MAX_LOST = 1_000
 """The most deliveries with lost leases that are looked at to lease some of them."""
@@ -135,7 +135,7 @@ def find_candidates(
         held=bool(search.held),
         parts=tuple(part.about for part in parts),
     )
-    return _limit_members(fetch(connection, _select_candidates, values, shape))
+    return limit_members(fetch(connection, _select_candidates, values, shape))
 
 
 def _part(search: Search, number: int, most: Mapping[str, int]) -> list[_Part]:
@@ -195,24 +195,24 @@ def _count_members(delivery: FromClause) -> ColumnElement[int]:
     return its.correlate(delivery).scalar_subquery().label("size")
 
 
-def _limit_members(found: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
-    """Keep deliveries that have few members in all, and at least one. The next lease takes the others.
+def limit_members(found: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
+    """Keep the first delivery, and others that have few members in all. The next lease takes the rest.
 
-    First comes the first of each channel, then the second, and so on. A lease reads all members and their
-    records, and other statements wait for it.
+    A lease reads all members and their records, and other statements wait for it. Of the others, the first of
+    each channel comes first, then the second, and so on, and a small one before a large one. So a channel
+    with large deliveries holds up no other.
     """
     if sum(row.size for row in found) <= MEMBERS_AT_ONCE:
         return found
     numbers: Counter[str] = Counter()
-    places: list[tuple[int, int]] = []
+    others: list[tuple[int, int, int]] = []
     for place, row in enumerate(found):
         numbers[row.channel] += 1
-        places.append((numbers[row.channel], place))
-    kept: list[int] = []
-    left = MEMBERS_AT_ONCE
-    for _, place in sorted(places):
-        left -= found[place].size
-        if left < 0 and kept:
+        others.append((numbers[row.channel], row.size, place))
+    kept, left = [0], MEMBERS_AT_ONCE - 1
+    for _, size, place in sorted(others[1:]):
+        left -= size
+        if left < 0:
             break
         kept.append(place)
     return [found[place] for place in sorted(kept)]
