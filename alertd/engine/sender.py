@@ -94,7 +94,7 @@ class Sender:
         self._is_ledger_failing = False
         self._dispatcher: Dispatcher | None = None
         self._known: Known | None = None
-        self._is_leasing = False
+        self._leasing = asyncio.Lock()  # what is free counts for one lease at a time
         self._retired = RetiredNotifiers(log)
         self._backpressure = ChannelBackpressure(limits)
         self._ahead = LeasedAhead(clock, self._backpressure.count_begun)
@@ -181,9 +181,11 @@ class Sender:
             await self.settle_unless_soon()
             if self._is_one_alone():
                 return
-            reading = ClockReading.take(self._clock)
-            leases, is_full = await self._leaser.lease_next(reading, known, self._list_held())
-            self._start_all(dispatcher, leases, reading)
+            async with self._leasing:
+                reading = ClockReading.take(self._clock)
+                leases, is_full = await self._leaser.lease_next(reading, known, self._list_held())
+                self._start_all(dispatcher, leases, reading)
+            self._start_next()
             if not is_full:
                 break
         await self._lease_ahead()
@@ -192,21 +194,19 @@ class Sender:
 
     async def _lease_ahead(self) -> None:
         """Lease what the busy channels send next, by what this node knew at the last :meth:`start`."""
-        if self._is_leasing or self._dispatcher is None or self._is_one_alone():
+        if self._leasing.locked() or self._dispatcher is None or self._is_one_alone():
             return
-        self._is_leasing, dispatcher = True, self._dispatcher
-        try:
+        dispatcher = self._dispatcher
+        async with self._leasing:
             reading = ClockReading.take(self._clock)
             leases = await self._leaser.lease_ahead(reading, self._known)
-        finally:
-            self._is_leasing = False
-        fresh = [lease for lease in leases if not self._renew(lease, reading)]
-        if self._dispatcher is not dispatcher:
-            # The configuration has changed meanwhile, or the sender drains.
-            self._released.add(fresh)
-            return
-        for lease in fresh:
-            self._ahead.add(lease, reading)
+            fresh = [lease for lease in leases if not self._renew(lease, reading)]
+            if self._dispatcher is not dispatcher:
+                # The configuration has changed meanwhile, or the sender drains.
+                self._released.add(fresh)
+                return
+            for lease in fresh:
+                self._ahead.add(lease, reading)
 
     async def _start_lost(self, dispatcher: Dispatcher, known: Known | None) -> None:
         """Start deliveries whose last lease was lost, if any may be sent now."""
@@ -311,7 +311,7 @@ class Sender:
             self._start_waiting(dispatcher, ended)
         else:
             self._ahead.list_channel(ended)
-        while len(self._tasks) < self._limits.in_flight:
+        while len(self._tasks) + self._leaser.reserved < self._limits.in_flight:
             following = self._ahead.pop_channel()
             if following is None:
                 return

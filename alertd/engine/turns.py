@@ -138,12 +138,16 @@ class Turns:
     async def give_way(self) -> None:
         """Let other tasks run, and send what is due, if a chore has worked for a while.
 
-        A chore may take minutes, and a reminder must not be late because of it.
+        A chore may take minutes, and a reminder must not be late because of it. Beside a chore that runs by
+        :meth:`run_beside`, turns are made already. Two turns at once would both use the places that are free.
         """
         clock = self._deps.clock
         if clock.monotonic() - self._gave_way_s < GIVE_WAY_S:
             return
         await asyncio.sleep(0)
+        if self._beside:
+            self._gave_way_s = clock.monotonic()
+            return
         is_due = self.next_at is not None and self.looked_at < self.next_at <= clock.now()
         if self._reloader.config is not None and (
             is_due or clock.monotonic() - self._turned_s >= TURN_AT_LEAST_S
