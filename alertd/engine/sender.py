@@ -163,7 +163,7 @@ class Sender:
     async def start(self, dispatcher: Dispatcher, known: Known | None = None) -> None:
         """Lease what is ready and start to send it, up to the limits. Then lease ahead.
 
-        Sends that have finished are settled before more is leased. The method returns after
+        Sends that have finished are settled before more is leased, or soon after. The method returns after
         :data:`MAX_ROUNDS`, so that a long backlog does not hold up other work.
 
         Args:
@@ -178,7 +178,7 @@ class Sender:
         if not self._tasks:
             self._idle_s = self._clock.monotonic()
         for _ in range(MAX_ROUNDS):
-            await self.settle()
+            await self.settle_unless_soon()
             if self._is_one_alone():
                 return
             async with self._leasing:
@@ -349,6 +349,18 @@ class Sender:
             await self._begin()
         if not self._tasks:
             await self._retired.close()
+
+    async def settle_unless_soon(self) -> None:
+        """Settle, unless a task is about to, within :data:`SETTLE_WITHIN_S`.
+
+        While much is being sent, that task nearly always writes a group, and a reminder that has just fallen
+        due would wait for the group before it is looked for.
+
+        Raises:
+            LedgerError: the ledger cannot be written; the outcomes are kept.
+        """
+        if self._worker is None:
+            await self.settle()
 
     async def _write(self) -> list[Settlement]:
         """Settle what has ended, and give back what is let go. Returns what was settled."""

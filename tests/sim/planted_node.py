@@ -117,7 +117,7 @@ class LetsHangingChannelsKeepAllPlaces(LiveDaemon):
                 return (), False
             return await lease_next(*args)
 
-        leaser.lease_next = lease_if_free  # type: ignore[assignment, method-assign]
+        leaser.lease_next = lease_if_free  # type: ignore[assignment, method-assign, assignment]
 
 
 class IgnoresMutes(LiveDaemon):

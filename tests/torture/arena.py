@@ -60,6 +60,7 @@ class Arena:
     """See the module; made by :func:`an_arena`.
 
     Attributes:
+        started: all nodes, also those that a scenario has taken away.
         faults: what was done; a scenario adds to it.
         ahead: when the nodes' clock was set how far ahead, in seconds.
         loses_commits: the scenario's ledger may lose what was committed.
@@ -79,6 +80,7 @@ class Arena:
     database: str
     environment: dict[str, str]
     nodes: list[Node] = field(default_factory=list)
+    started: list[Node] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     timelines: list[promised.Timeline] = field(default_factory=list)
     receivers: list[str] = field(default_factory=list)
@@ -148,6 +150,7 @@ class Arena:
             self.bell,
         )
         self.nodes.append(made)
+        self.started.append(made)
         made.start()
         return made
 
@@ -264,7 +267,7 @@ class Arena:
 
     def count_reloads(self) -> None:
         """Count the reloads beside the scenario; a long one in which there was none is no test of them."""
-        reloads = sum(node.count_reloads() for node in self.nodes)
+        reloads = sum(node.count_reloads() for node in self.started)
         self.count("reloads", reloads)
         edits = self.counted.pop("edits", 0)
         self.demand(reloads > 0 or edits < MANY_EDITS, f"{edits} edits, and nothing was reloaded")
