@@ -44,7 +44,7 @@ class Plain:
 class PlainLoop(BlockedLoop):
     """A loop with such handles."""
 
-    def call_at(self, *args: Any, **kwargs: Any) -> Any:
+    def call_at(self, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
         return Plain(super().call_at(*args, **kwargs))
 
 
