@@ -424,3 +424,23 @@ async def test_deliveries_keep_their_state_over_a_restart(path: Path) -> None:
     (again,) = await take(second, owner="node-2", now=lease.until)
     assert (again.fence, again.delivery.state) == (2, DeliveryState.READY)
     await second.close()
+
+
+async def test_close_ends_each_connection_in_its_own_thread(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A connection that another thread closes is not reset any more, which SQLAlchemy would log."""
+    url = f"sqlite:///{path}"
+    await migrate(url)
+
+    for _ in range(20):  # the two threads meet in about half of the attempts
+        ledger = await open_ledger(url)
+        await ledger.read(list_tables)
+        await ledger.read_aside(list_tables)
+        await ledger.close()
+
+    assert caplog.messages == []
+
+
+def list_tables(connection: Connection) -> int:
+    return len(connection.exec_driver_sql("select name from sqlite_schema").all())

@@ -168,7 +168,7 @@ class Database:
         disposed = [self._pool.submit(self._dispose)]
         self._pool.end()
         if self.aside is not None:
-            disposed.append(self._pool_aside.submit(self.aside.dispose))
+            disposed.append(self._pool_aside.submit(self._dispose_aside))
             self._pool_aside.end()
         try:
             async with asyncio.timeout(self.close_limit_s):
@@ -178,11 +178,22 @@ class Database:
             raise LedgerUnavailable(f"{self.where} cannot be closed: it does not answer") from error
 
     def _dispose(self) -> None:
-        for connection in self._kept.values():
-            connection.close()
+        self._close_kept(self.reader)
+        self._close_kept(self.writer)
         self.reader.dispose()
         if self.file is not None:
             self.file.close()
+
+    def _dispose_aside(self) -> None:
+        if self.aside is not None:
+            self._close_kept(self.aside)
+            self.aside.dispose()
+
+    def _close_kept(self, engine: Engine) -> None:
+        """Close the connection that is kept of an engine. Only the engine's own thread may do so."""
+        connection = self._kept.pop(engine, None)
+        if connection is not None:
+            connection.close()
 
     def _run_in_transaction(self, engine: Engine, work: Callable[[Connection], T]) -> T:
         for left in reversed(range(TRIES)):
