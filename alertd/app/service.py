@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import Callable, Hashable
 from datetime import timedelta
@@ -18,6 +17,7 @@ from alertd.core.message.links import PURPOSE as LINKS
 from alertd.core.message.links import Links
 from alertd.errors import DefinitionsError, LedgerDamaged, LedgerError, SchemaTooNew
 from alertd.system.clock import SystemClock
+from alertd.system.collector import keep_what_is_there
 from alertd.system.memory import use_one_arena
 from alertd.system.settings import Settings
 
@@ -107,11 +107,9 @@ async def run(settings: Settings) -> int:
             await ledger.close()
             raise
         await daemon.start()
-        # What is in memory by now stays, so no collection needs to look at it again.
-        gc.collect()
-        gc.freeze()
         if web is not None:
             await web.open()
+        keep_what_is_there()
         async with control(
             settings.control_path(),
             settings.config,

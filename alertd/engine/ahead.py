@@ -62,10 +62,16 @@ class _Queue:
 
 
 class LeasedAhead:
-    """The queues of all channels."""
+    """The queues of all channels.
 
-    def __init__(self, clock: Clock) -> None:
+    Args:
+        count_begun: returns how many deliveries of a channel are to have begun, at an instant of the
+            monotonic clock (s).
+    """
+
+    def __init__(self, clock: Clock, count_begun: Callable[[str, float], int]) -> None:
         self._clock = clock
+        self._count_begun = count_begun
         self._queues: dict[str, _Queue] = {}
         self._entries: dict[str, LeasedDelivery] = {}
         self._heads: list[tuple[datetime, str, str]] = []
@@ -95,18 +101,16 @@ class LeasedAhead:
 
     # -- begin
 
-    def list_to_begin(
-        self, count: Callable[[str], int], limit: int, *, by_half: bool = True
-    ) -> list[LeasedDelivery]:
+    def list_to_begin(self, limit: int, *, by_half: bool = True) -> list[LeasedDelivery]:
         """List what is to begin next. At most ``limit`` are listed.
 
         Args:
-            count: returns how many deliveries of a channel are to have begun.
-            by_half: a channel is passed over while more than half of that number have begun.
+            by_half: a channel is passed over while more than half of what is to have begun has begun.
         """
         found: list[LeasedDelivery] = []
+        now_s = self._clock.monotonic()
         for channel, queue in self._queues.items():
-            number = count(channel)
+            number = self._count_begun(channel, now_s)
             if not self._is_wanting(queue, number // 2 + 1 if by_half else number):
                 continue
             for place, entry in enumerate(queue.entries):
@@ -116,10 +120,13 @@ class LeasedAhead:
                     found.append(entry)
         return found
 
-    def wants_begin(self, channel: str, number: int) -> bool:
+    def wants_begin(self, channel: str) -> bool:
         """Tell whether :meth:`list_to_begin` lists deliveries of a channel."""
         queue = self._queues.get(channel)
-        return queue is not None and self._is_wanting(queue, number // 2 + 1)
+        if queue is None:
+            return False
+        number = self._count_begun(channel, self._clock.monotonic())
+        return self._is_wanting(queue, number // 2 + 1)
 
     @staticmethod
     def _is_wanting(queue: _Queue, number: int) -> bool:

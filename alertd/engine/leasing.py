@@ -20,6 +20,17 @@ from alertd.ports import AHEAD_FOR, LEASE_FOR, Clock, DeliveryQueue, LostLeases
 LEASE_LIMIT = 200
 """Deliveries that are leased in one transaction."""
 
+ALONE_FOR_S = 5.0
+"""Seconds for which nothing else is started beside a delivery that is sent alone. A message that ends the
+process does so in the first moments of its attempt."""
+
+WAIT_ALONE_S = 60.0
+"""Seconds that a delivery waits to be sent alone. Then it is sent beside others, since channels that hang
+must not delay it for long."""
+
+LOST_AGAIN_S = 1.0
+"""Seconds after which lost leases are looked for again, while other sends are in flight."""
+
 
 class Leaser:
     """Leases deliveries up to the limits.
@@ -31,6 +42,7 @@ class Leaser:
 
     Attributes:
         channels: the channels that the node sends on.
+        reserved: how many of the places over all are kept for what is being leased now.
     """
 
     def __init__(
@@ -45,6 +57,7 @@ class Leaser:
         busy: Counter[str],
     ) -> None:
         self.channels: Collection[str] = ()
+        self.reserved = 0
         self._ledger = ledger
         self._clock = clock
         self._node = node
@@ -89,23 +102,28 @@ class Leaser:
         if not self._may_find(known, room):
             return (), False
         limit = self._limits.in_flight - self._busy.total()
+        reserved = max(0, min(limit, sum(room.values())))
         per_channel = max(self._limits.per_channel, *room.values(), 0)
         if limit <= 0:
             # Nothing more may be in flight, except one send on each channel that has none.
             limit, per_channel = self._limits.in_flight, 1
             room = {name: 0 if self._busy[name] else number for name, number in room.items()}
         limit = min(limit, LEASE_LIMIT)
-        leases = await self._ledger.lease(
-            self._node,
-            reading.at,
-            duration=LEASE_FOR,
-            limit=limit,
-            per_channel=per_channel,
-            most=room,
-            held=held,
-            lost=LostLeases.LEFT_OUT,
-            known=known,
-        )
+        self.reserved = reserved
+        try:
+            leases = await self._ledger.lease(
+                self._node,
+                reading.at,
+                duration=LEASE_FOR,
+                limit=limit,
+                per_channel=per_channel,
+                most=room,
+                held=held,
+                lost=LostLeases.LEFT_OUT,
+                known=known,
+            )
+        finally:
+            self.reserved = 0
         self._note_full(leases, limit, {name: min(number, per_channel) for name, number in room.items()})
         return leases, len(leases) >= limit
 

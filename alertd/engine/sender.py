@@ -19,19 +19,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 
 from alertd.core.ledger.backpressure import Rate
 from alertd.core.ledger.outcome import Outcome, Retry, Sent
-from alertd.core.ledger.records import CHANNEL, DeliveryState, Known, Lease
+from alertd.core.ledger.records import DeliveryState, Known, Lease
 from alertd.engine.ahead import LeasedAhead, LeasedDelivery
 from alertd.engine.backpressure import LIMITS, NO_RATES, ChannelBackpressure, SenderLimits
 from alertd.engine.breakers import BreakerReports
 from alertd.engine.delivery import ClockReading, Dispatcher
-from alertd.engine.leasing import Leaser
+from alertd.engine.giving_back import LeasesToRelease
+from alertd.engine.leasing import ALONE_FOR_S, LOST_AGAIN_S, WAIT_ALONE_S, Leaser
 from alertd.engine.observer import Observer, log_lost_lease
 from alertd.engine.retired import RetiredNotifiers
 from alertd.engine.settling import SETTLE_LIMIT, SenderLedger, Settler
@@ -48,27 +49,8 @@ MAX_ROUNDS = 32
 SETTLE_WITHIN_S = 0.02
 """Seconds after which the first outcome of a group is settled."""
 
-ALONE_FOR_S = 5.0
-"""Seconds for which nothing else is started beside a delivery that is sent alone. A message that ends the
-process does so in the first moments of its attempt."""
-
-WAIT_ALONE_S = 60.0
-"""Seconds that a delivery waits to be sent alone. Then it is sent beside others, since channels that hang
-must not delay it for long."""
-
-LOST_AGAIN_S = 1.0
-"""Seconds after which lost leases are looked for again, while other sends are in flight."""
-
 CANCEL_LIMIT_S = 2.0
 """Seconds that a cancelled send has to end."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _InFlight:
-    """A send in flight. ``leased``: the clocks when its latest lease was asked for."""
-
-    lease: Lease
-    leased: ClockReading
 
 
 class Sender:
@@ -102,10 +84,8 @@ class Sender:
         self._observer = observer or Observer()
         self._limits = limits
         self._tasks: dict[asyncio.Task[None], str] = {}
-        self._leases: dict[str, _InFlight] = {}
+        self._leases: dict[str, LeasedDelivery] = {}
         self._busy: Counter[str] = Counter()
-        self._ahead = LeasedAhead(clock)
-        self._given_back: list[Lease] = []
         self._settler = Settler(ledger, log, self._observer, self._settle_group)
         self._settling = asyncio.Lock()
         self._worker: asyncio.Task[None] | None = None
@@ -114,9 +94,10 @@ class Sender:
         self._is_ledger_failing = False
         self._dispatcher: Dispatcher | None = None
         self._known: Known | None = None
-        self._is_leasing = False
+        self._leasing = asyncio.Lock()  # what is free counts for one lease at a time
         self._retired = RetiredNotifiers(log)
         self._backpressure = ChannelBackpressure(limits)
+        self._ahead = LeasedAhead(clock, self._backpressure.count_begun)
         self._breakers = BreakerReports(self._backpressure, clock, log, self._settler.notices)
         self._leaser = Leaser(
             ledger,
@@ -127,6 +108,7 @@ class Sender:
             ahead=self._ahead,
             busy=self._busy,
         )
+        self._released = LeasesToRelease(ledger, self._ahead, self._leaser)
         self._idle_s = self._alone_until_s = clock.monotonic()
         self._look_for_lost_s = self._idle_s
 
@@ -166,7 +148,7 @@ class Sender:
         The previous ones are closed when nothing is in flight, so that a reload cancels no send.
         """
         self._dispatcher = None
-        self._give_back(self._ahead.take_all())
+        self._released.add(self._ahead.take_all())
         self._retired.use(notifiers)
         self._backpressure.use({channel: rates.get(channel) for channel in notifiers})
         self._leaser.use(notifiers.keys())
@@ -181,7 +163,7 @@ class Sender:
     async def start(self, dispatcher: Dispatcher, known: Known | None = None) -> None:
         """Lease what is ready and start to send it, up to the limits. Then lease ahead.
 
-        Sends that have finished are settled before more is leased. The method returns after
+        Sends that have finished are settled before more is leased, or soon after. The method returns after
         :data:`MAX_ROUNDS`, so that a long backlog does not hold up other work.
 
         Args:
@@ -196,12 +178,14 @@ class Sender:
         if not self._tasks:
             self._idle_s = self._clock.monotonic()
         for _ in range(MAX_ROUNDS):
-            await self.settle()
+            await self.settle_unless_soon()
             if self._is_one_alone():
                 return
-            reading = ClockReading.take(self._clock)
-            leases, is_full = await self._leaser.lease_next(reading, known, self._list_held())
-            self._start_all(dispatcher, leases, reading)
+            async with self._leasing:
+                reading = ClockReading.take(self._clock)
+                leases, is_full = await self._leaser.lease_next(reading, known, self._list_held())
+                self._start_all(dispatcher, leases, reading)
+            self._start_next()
             if not is_full:
                 break
         await self._lease_ahead()
@@ -210,21 +194,19 @@ class Sender:
 
     async def _lease_ahead(self) -> None:
         """Lease what the busy channels send next, by what this node knew at the last :meth:`start`."""
-        if self._is_leasing or self._dispatcher is None or self._is_one_alone():
+        if self._leasing.locked() or self._dispatcher is None or self._is_one_alone():
             return
-        self._is_leasing, dispatcher = True, self._dispatcher
-        try:
+        dispatcher = self._dispatcher
+        async with self._leasing:
             reading = ClockReading.take(self._clock)
             leases = await self._leaser.lease_ahead(reading, self._known)
-        finally:
-            self._is_leasing = False
-        fresh = [lease for lease in leases if not self._renew(lease, reading)]
-        if self._dispatcher is not dispatcher:
-            # The configuration has changed meanwhile, or the sender drains.
-            self._give_back(fresh)
-            return
-        for lease in fresh:
-            self._ahead.add(lease, reading)
+            fresh = [lease for lease in leases if not self._renew(lease, reading)]
+            if self._dispatcher is not dispatcher:
+                # The configuration has changed meanwhile, or the sender drains.
+                self._released.add(fresh)
+                return
+            for lease in fresh:
+                self._ahead.add(lease, reading)
 
     async def _start_lost(self, dispatcher: Dispatcher, known: Known | None) -> None:
         """Start deliveries whose last lease was lost, if any may be sent now."""
@@ -268,13 +250,13 @@ class Sender:
         name = lease.delivery.id
         is_finished, is_sending = self._settler.renew(lease), name in self._leases
         if is_sending:
-            self._leases[name] = _InFlight(lease=lease, leased=leased)
+            self._leases[name] = LeasedDelivery(lease=lease, leased=leased)
         return is_finished or is_sending
 
     def _start(self, dispatcher: Dispatcher, lease: Lease, leased: ClockReading) -> None:
         delivery = lease.delivery
         self._backpressure.take(delivery.channel, 1, leased.monotonic_s)
-        self._leases[delivery.id] = _InFlight(lease=lease, leased=leased)
+        self._leases[delivery.id] = LeasedDelivery(lease=lease, leased=leased)
         self._busy[delivery.channel] += 1
         if delivery.lost_leases:
             log_lost_lease(self._log, lease)
@@ -295,9 +277,9 @@ class Sender:
                 delivery.channel, self._clock.monotonic()
             ):
                 # The channel pauses, so a later moment or another node serves what waits for it.
-                self._give_back(self._ahead.take_channel(delivery.channel))
+                self._released.add(self._ahead.take_channel(delivery.channel))
         if settlement.remember:
-            self._let_go_of_outdated(delivery.channel, settlement.remember.keys())
+            self._released.add_outdated(delivery.channel, settlement.remember.keys())
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         held = self._leases.pop(self._tasks.pop(task))
@@ -329,7 +311,7 @@ class Sender:
             self._start_waiting(dispatcher, ended)
         else:
             self._ahead.list_channel(ended)
-        while len(self._tasks) < self._limits.in_flight:
+        while len(self._tasks) + self._leaser.reserved < self._limits.in_flight:
             following = self._ahead.pop_channel()
             if following is None:
                 return
@@ -352,29 +334,6 @@ class Sender:
             return False
         return any(held.lease.delivery.lost_leases > 1 for held in self._leases.values())
 
-    # -- give back
-
-    def _let_go_of_outdated(self, channel: str, milestones: Iterable[str]) -> None:
-        """Give back what was leased before the notifier returned a state for its milestone or channel."""
-        names = set(milestones)
-        taken = (
-            self._ahead.take_channel(channel)
-            if CHANNEL in names
-            else self._ahead.take_milestones(channel, names)
-        )
-        self._give_back(taken)
-
-    def _give_back(self, leases: Sequence[Lease]) -> None:
-        self._given_back += leases
-        self._leaser.expect_more(lease.delivery.channel for lease in leases)
-
-    async def _release(self) -> None:
-        """Give back the leases that are let go. If the ledger fails, they are kept for the next time."""
-        while self._given_back:
-            batch = self._given_back[:SETTLE_LIMIT]
-            await self._ledger.release(batch)
-            del self._given_back[: len(batch)]
-
     # -- settle and begin, in groups
 
     async def settle(self) -> None:
@@ -391,11 +350,23 @@ class Sender:
         if not self._tasks:
             await self._retired.close()
 
+    async def settle_unless_soon(self) -> None:
+        """Settle, unless a task is about to, within :data:`SETTLE_WITHIN_S`.
+
+        While much is being sent, that task nearly always writes a group, and a reminder that has just fallen
+        due would wait for the group before it is looked for.
+
+        Raises:
+            LedgerError: the ledger cannot be written; the outcomes are kept.
+        """
+        if self._worker is None:
+            await self.settle()
+
     async def _write(self) -> list[Settlement]:
         """Settle what has ended, and give back what is let go. Returns what was settled."""
         settled = await self._settler.settle()
-        self._give_back(self._ahead.take_old())
-        await self._release()
+        self._released.add(self._ahead.take_old())
+        await self._released.release()
         self._is_ledger_failing = False
         return settled
 
@@ -405,31 +376,25 @@ class Sender:
         Returns:
             the deliveries that were not settled.
         """
-        asked = self._list_to_begin(by_half=False)
+        asked = self._ahead.list_to_begin(SETTLE_LIMIT, by_half=False)
         if not asked:
             return await self._ledger.settle(group)
         reading, leases = ClockReading.take(self._clock), [entry.lease for entry in asked]
         stale, refused = await self._ledger.settle_and_begin(group, leases, reading.at, duration=LEASE_FOR)
-        self._give_back(self._ahead.begin(asked, refused, reading))
+        self._released.add(self._ahead.begin(asked, refused, reading))
         self._start_next()
         return stale
 
     async def _begin(self) -> None:
         """Have the ledger begin what is next in the queues, and start it where there is a place."""
-        while asked := self._list_to_begin():
+        while asked := self._ahead.list_to_begin(SETTLE_LIMIT):
             reading = ClockReading.take(self._clock)
             leases = [entry.lease for entry in asked]
             refused = await self._ledger.begin(leases, reading.at, duration=LEASE_FOR)
-            self._give_back(self._ahead.begin(asked, refused, reading))
+            self._released.add(self._ahead.begin(asked, refused, reading))
             if not refused:
                 break
         self._start_next()
-
-    def _list_to_begin(self, *, by_half: bool = True) -> list[LeasedDelivery]:
-        now_s = self._clock.monotonic()
-        return self._ahead.list_to_begin(
-            lambda channel: self._backpressure.count_begun(channel, now_s), SETTLE_LIMIT, by_half=by_half
-        )
 
     def _go_on(self, channel: str | None = None) -> None:
         """See that what has ended is settled soon, and that what waits begins now.
@@ -450,10 +415,7 @@ class Sender:
         """Tell whether deliveries wait of which the ledger is to be asked whether they may begin."""
         if self._dispatcher is None or self._is_one_alone():
             return False
-        if channel is None:
-            return bool(self._list_to_begin())
-        number = self._backpressure.count_begun(channel, self._clock.monotonic())
-        return self._ahead.wants_begin(channel, number)
+        return self._ahead.wants_begin(channel) if channel else bool(self._ahead.list_to_begin(1))
 
     async def _work(self) -> None:
         """Settle and begin in groups, until everything is settled and nothing more may begin."""
@@ -499,9 +461,9 @@ class Sender:
                 await asyncio.wait(list(self._tasks))
             await self.settle()
             if not self._tasks:
-                self._give_back(self._ahead.take_all())
+                self._released.add(self._ahead.take_all())
         async with self._settling:
-            await self._release()
+            await self._released.release()
 
     async def drain(self, limit_s: float) -> int:
         """Give back what is leased ahead, and wait at most ``limit_s`` seconds for sends in flight.
@@ -515,7 +477,7 @@ class Sender:
         loop = asyncio.get_running_loop()
         until = loop.time() + limit_s
         self._dispatcher = None
-        self._give_back(self._ahead.take_all())
+        self._released.add(self._ahead.take_all())
         await self._try_to_settle()
         while self._tasks and loop.time() < until:
             left = until - loop.time()

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from alertd.core.milestones.status import ActionKind
+from alertd.errors import LedgerRefused
 from alertd.ports import Changes, Ledger, LostLeases
 from tests.contract.samples import (
     MINUTE,
@@ -197,3 +198,35 @@ async def test_nothing_begins_and_nothing_is_released(ledger: Ledger) -> None:
     """Without leases, nothing is done."""
     assert await ledger.begin([], NOW, duration=LEASE) == frozenset()
     await ledger.release([])
+
+
+async def test_settling_and_beginning_at_once_is_both(ledger: Ledger) -> None:
+    """What is settled is final and what begins can be lost; each says what it refuses."""
+    await a_backlog(ledger, "k1", "k2", "k3")
+    first, second, third = await take(ledger, duration=AHEAD, ahead=True)
+    await ledger.begin([first], NOW, duration=LEASE)
+    await ledger.release([third])
+    old = replace(second, fence=second.fence - 1)
+
+    refused = await ledger.settle_and_begin([sent(first), sent(old)], [second, third], NOW, duration=LEASE)
+    none = await ledger.settle_and_begin([sent(second)], [], NOW, duration=LEASE)
+    free = await take(ledger, owner="node-2", lost=LostLeases.LEFT_OUT)
+
+    assert refused == (frozenset({second.delivery.id}), frozenset({third.delivery.id}))
+    assert none == (frozenset(), frozenset())
+    assert [lease.delivery.id for lease in free] == [third.delivery.id]
+
+
+async def test_settling_and_beginning_at_once_is_all_or_nothing(ledger: Ledger) -> None:
+    """A settlement that the ledger refuses as a whole keeps the others from beginning."""
+    await a_backlog(ledger, "k1", "k2")
+    first, second = await take(ledger, duration=AHEAD, ahead=True)
+    unwritable = replace(sent(first), follow_up=(a_delivery("nobody has this reminder"),))
+
+    with pytest.raises(LedgerRefused):
+        await ledger.settle_and_begin([unwritable], [second], NOW, duration=LEASE)
+    lost = await take(ledger, owner="node-2", now=NOW + AHEAD, lost=LostLeases.ALONE)
+    free = await take(ledger, owner="node-2", now=NOW + AHEAD, lost=LostLeases.LEFT_OUT)
+
+    assert not lost
+    assert {lease.delivery.id for lease in free} == {first.delivery.id, second.delivery.id}

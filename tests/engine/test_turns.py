@@ -167,6 +167,28 @@ async def test_call_in_the_moment_in_which_a_chore_ends_wakes_the_loop() -> None
     assert timer._woken.is_set()
 
 
+async def test_chore_beside_the_turns_makes_no_turn_itself() -> None:
+    """Two turns at once would both use the places that are free."""
+    clock = StepClock(START)
+    ledger = Working(MemoryLedger(), clock)
+    stage = Stage(ledger, clock)
+    stage.define(due_at("soon/m", "2026-09-01T08:00:10"))
+    daemon = stage.daemon()
+    await daemon.start()
+    await turns(daemon)
+    seen: list[str] = []
+
+    async def work() -> None:
+        clock.advance(DUE)
+        ledger.calls.clear()
+        await daemon._turns.give_way()
+        seen.extend(ledger.calls)
+
+    await daemon._turns.run_beside(work())
+
+    assert seen == []
+
+
 def test_prune_learns_how_much_it_can_delete_in_a_short_time() -> None:
     pace = PrunePace()
 

@@ -181,3 +181,17 @@ def test_every_part_of_a_url_is_hidden_when_it_is_echoed() -> None:
     )
 
     assert said == "no [hidden], [hidden], [hidden] or [hidden] for [hidden]"
+
+
+async def test_a_header_with_a_line_break_is_not_sent() -> None:
+    """Otherwise what is written into a header could begin another header, or another request."""
+    client = HttpClient()
+    async with HttpSink() as sink:
+        for value in ("a\r\nb: c", "a\nb: c", "a\rb", "a\0b"):
+            with pytest.raises(ValueError, match="line break"):
+                await client.post(sink.url, b"{}", {"x-note": value})
+        answer = await client.post(sink.url, b"{}", {"x-note": "a"})
+        await client.aclose()
+
+    assert isinstance(answer, Reply)
+    assert [request.headers["x-note"] for request in sink.requests] == ["a"]

@@ -209,7 +209,7 @@ class Database:
             with engine.begin() as connection:
                 yield connection
             return
-        connection = self._kept.pop(engine, None) or engine.connect()
+        connection = self._kept.pop(engine) if engine in self._kept else engine.connect()
         try:
             with connection.begin():
                 yield connection
