@@ -429,6 +429,7 @@ class Sender:
                         await asyncio.wait_for(self._has_changed.wait(), left_s)
                     continue
                 async with self._settling:
+                    has_notices = bool(self._settler.notices)
                     settled = await self._write()
                     await self._begin()
                 # What has ended meanwhile goes with the next group.
@@ -436,7 +437,7 @@ class Sender:
                 if self._leaser.may_have_more():
                     # The loop may be busy with binding, and the queues must not run empty meanwhile.
                     await self._lease_ahead()
-                if self._wants_turn(settled):
+                if has_notices or self._wants_turn(settled):
                     self._on_finished()
         except Exception:
             # The loop settles next. It meets the same error, and handles it.

@@ -46,7 +46,11 @@ def find_late(run: Run, oracle: Oracle, limit: timedelta, invariant: str) -> Ite
         if row is None or one.at_load:
             continue
         release = unmuted(one.due, one.adoption.rules)
-        up_at = [outage.ends for outage in run.facts.outages if outage.begins <= release <= outage.ends]
+        up_at = [
+            outage.ends
+            for outage in run.facts.outages
+            if outage.begins <= release + limit and release <= outage.ends
+        ]
         late_at = max([release, *up_at]) + limit
         later = [rung for rung in oracle.dues_after(one.milestone, one.due) if rung <= release]
         if (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import count
@@ -11,9 +11,10 @@ from typing import Any
 
 from alertd.core.config import Config, Definitions, Timeline
 from alertd.core.ledger.outcome import Outcome
-from alertd.core.ledger.records import DeliveryState
+from alertd.core.ledger.records import DeliveryState, Known, Lease
 from alertd.core.message.message import Message
 from alertd.core.routing.route import Route
+from alertd.engine.delivery import ClockReading
 from alertd.engine.deps import Dependencies
 from alertd.ports import Notifier
 from tests.sim.node import LiveDaemon
@@ -112,10 +113,12 @@ class LetsHangingChannelsKeepAllPlaces(LiveDaemon):
         leaser = self._sender._leaser
         lease_next = leaser.lease_next
 
-        async def lease_if_free(*args: Any) -> Any:
+        async def lease_if_free(
+            reading: ClockReading, known: Known | None, held: Collection[str]
+        ) -> tuple[Sequence[Lease], bool]:
             if leaser._busy.total() >= leaser._limits.in_flight:
                 return (), False
-            return await lease_next(*args)
+            return await lease_next(reading, known, held)
 
         leaser.lease_next = lease_if_free  # type: ignore[assignment, method-assign, assignment]
 

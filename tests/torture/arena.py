@@ -40,7 +40,7 @@ FAIR_S = 2.0
 """How late a receiver may be told while another one fails, in the middle."""
 
 FAIR_OF = 20
-MANY_EDITS = 10
+MANY_EDITS = 40
 
 RETRIED_S = 9.0
 """How late at the most: a machine under load may keep it from answering in time, once."""
