@@ -95,7 +95,8 @@ class Sender:
         self._is_ledger_failing = False
         self._dispatcher: Dispatcher | None = None
         self._known: Known | None = None
-        self._is_leasing = False
+        # One at a time leases, since what is leased goes by the places that are free.
+        self._leasing = asyncio.Lock()
         self._retired = RetiredNotifiers(log)
         self._backpressure = ChannelBackpressure(limits)
         self._ahead = LeasedAhead(clock, self._backpressure.count_begun)
@@ -182,9 +183,10 @@ class Sender:
             await self.settle()
             if self._is_one_alone():
                 return
-            reading = ClockReading.take(self._clock)
-            leases, is_full = await self._leaser.lease_next(reading, known, self._list_held())
-            self._start_all(dispatcher, leases, reading)
+            async with self._leasing:
+                reading = ClockReading.take(self._clock)
+                leases, is_full = await self._leaser.lease_next(reading, known, self._list_held())
+                self._start_all(dispatcher, leases, reading)
             if not is_full:
                 break
         await self._lease_ahead()
@@ -193,14 +195,12 @@ class Sender:
 
     async def _lease_ahead(self) -> None:
         """Lease what the busy channels send next, by what this node knew at the last :meth:`start`."""
-        if self._is_leasing or self._dispatcher is None or self._is_one_alone():
+        dispatcher = self._dispatcher
+        if dispatcher is None or self._leasing.locked() or self._is_one_alone():
             return
-        self._is_leasing, dispatcher = True, self._dispatcher
-        try:
+        async with self._leasing:
             reading = ClockReading.take(self._clock)
             leases = await self._leaser.lease_ahead(reading, self._known)
-        finally:
-            self._is_leasing = False
         fresh = [lease for lease in leases if not self._renew(lease, reading)]
         if self._dispatcher is not dispatcher:
             # The configuration has changed meanwhile, or the sender drains.

@@ -212,7 +212,7 @@ async def test_settling_and_beginning_at_once_is_both(ledger: Ledger) -> None:
     none = await ledger.settle_and_begin([sent(second)], [], NOW, duration=LEASE)
     free = await take(ledger, owner="node-2", lost=LostLeases.LEFT_OUT)
 
-    assert refused == ({second.delivery.id}, {third.delivery.id})
+    assert refused == (frozenset({second.delivery.id}), frozenset({third.delivery.id}))
     assert none == (frozenset(), frozenset())
     assert [lease.delivery.id for lease in free] == [third.delivery.id]
 

@@ -86,7 +86,7 @@ class LiveDaemon(Daemon):
             "in flight": sender.count,
             "leases": len(sender._leases),
             "leased ahead": len(sender._ahead),
-            "given back": len(sender._given_back),
+            "given back": len(sender._released),
             "unsettled": len(sender._settler.finished),
             "notices": len(sender._settler.notices),
             "notifiers": len(sender._retired),
