@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
@@ -68,7 +69,7 @@ def make_loader(folder: Path) -> Loader:
     """
     from alertd.definitions.load import load_whole
 
-    found, load_outlines = open_folder(folder)
+    found, load_outlines = open_folder(folder, max_loaded=sys.maxsize)
 
     def load_folder(kept: str = "") -> Definitions:
         return load_whole(found, load_outlines(kept))
@@ -76,15 +77,23 @@ def make_loader(folder: Path) -> Loader:
     return load_folder
 
 
-def open_folder(folder: Path) -> tuple[DefinitionFolder, Loader]:
-    """Return a configuration folder, and a function that loads it without keeping milestones in memory."""
-    from alertd.definitions.folder import DefinitionFolder
+def open_folder(folder: Path, *, max_loaded: int | None = None) -> tuple[DefinitionFolder, Loader]:
+    """Return a configuration folder, and a function that loads it.
+
+    Args:
+        max_loaded: how many milestones a load leaves in memory; by default, few of them.
+    """
+    from alertd.definitions.folder import MAX_LOADED, DefinitionFolder
     from alertd.system.secrets import file_paths
     from alertd.system.zones import ZoneRules, hash_zones
 
     rules = ZoneRules()
     found = DefinitionFolder(
-        folder, OptionModels(), find_named=file_paths(folder, os.environ), hash_zones=hash_zones
+        folder,
+        OptionModels(),
+        find_named=file_paths(folder, os.environ),
+        hash_zones=hash_zones,
+        max_loaded=MAX_LOADED if max_loaded is None else max_loaded,
     )
 
     def load(kept: str = "") -> Definitions:

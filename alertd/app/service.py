@@ -17,6 +17,7 @@ from alertd.core.message.links import PURPOSE as LINKS
 from alertd.core.message.links import Links
 from alertd.errors import DefinitionsError, LedgerDamaged, LedgerError, SchemaTooNew
 from alertd.system.clock import SystemClock
+from alertd.system.collector import keep_what_is_there
 from alertd.system.memory import use_one_arena
 from alertd.system.settings import Settings
 
@@ -108,6 +109,7 @@ async def run(settings: Settings) -> int:
         await daemon.start()
         if web is not None:
             await web.open()
+        keep_what_is_there()
         async with control(
             settings.control_path(),
             settings.config,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -61,11 +62,25 @@ def run(config: ConfigOption = None, database: DatabaseOption = None) -> None:
     from alertd.system.collector import collect_rarely
     from alertd.system.event_loop import find_loop_factory
 
+    _open_missing_streams()
     sys.setswitchinterval(SWITCH_EVERY_S)
     collect_rarely()
     settings = read_settings(config, database)
     with asyncio.Runner(loop_factory=find_loop_factory(settings.event_loop)) as runner:
         raise typer.Exit(runner.run(app.run(settings)))
+
+
+def _open_missing_streams() -> None:
+    """Open the null device for standard streams that were closed before the process started.
+
+    Otherwise the event loop gets their numbers for its own files, and uvloop ends the process when it closes
+    a file with such a number.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free, which is this one
 
 
 def demo(

@@ -6,7 +6,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -74,13 +74,40 @@ class ContentHashes:
         self._seen = {name: seen for name, seen in self._seen.items() if name in kept}
 
 
-def find(folder: Path, hashes: ContentHashes | None = None) -> FolderContents:
+class ReadContents:
+    """The contents of files that were read for their hashes, so that they are not read again to be parsed.
+
+    Args:
+        known: the hashes of files that need not be parsed, by name.
+        max_bytes: how much is kept. Other files are read again.
+    """
+
+    def __init__(self, known: Mapping[str, str], max_bytes: int) -> None:
+        self._known = known
+        self._room = max_bytes
+        self._contents: dict[str, bytes] = {}
+
+    def keep(self, name: str, content: bytes, fingerprint: str) -> None:
+        """Keep the content of a file, if there is room and the file is to be parsed."""
+        if self._known.get(name) != fingerprint and len(content) <= self._room:
+            self._room -= len(content)
+            self._contents[name] = content
+
+    def take(self, name: str) -> bytes | None:
+        """Return the content of a file, which is not kept any more; None if the file is to be read."""
+        return self._contents.pop(name, None)
+
+
+def find(
+    folder: Path, hashes: ContentHashes | None = None, contents: ReadContents | None = None
+) -> FolderContents:
     """Find `alertd.yaml`, `milestones/*.yaml` and `milestones/*.yml`, except hidden files.
 
     Symbolic links are followed unless they lead out of the folder.
 
     Args:
         hashes: the hashes of earlier calls. Files that stay as they were are not read.
+        contents: keeps the contents of files that are read.
     """
     hashes = hashes or ContentHashes()
     try:
@@ -108,7 +135,7 @@ def find(folder: Path, hashes: ContentHashes | None = None) -> FolderContents:
         if name == MISNAMED:
             problems.append(_make_problem(name, f"this file is not read; rename it to {NAME}"))
             continue
-        found = _read(root, name, None if name == NAME else hashes)
+        found = _read(root, name, None if name == NAME else hashes, contents)
         if isinstance(found, Problem):
             problems.append(found)
         elif isinstance(found, bytes):
@@ -160,7 +187,9 @@ def _refuse_folder(file: str, message: str) -> FolderContents:
     return FolderContents(problems=(_make_problem(file, message),), is_whole=False)
 
 
-def _read(root: Path, name: str, hashes: ContentHashes | None) -> bytes | str | Problem:
+def _read(
+    root: Path, name: str, hashes: ContentHashes | None, contents: ReadContents | None = None
+) -> bytes | str | Problem:
     """Return the content of a file; with ``hashes`` only its hash."""
     if not name.isprintable():
         return _make_problem(ascii(name), "a name with characters that can't be seen; rename the file")
@@ -190,6 +219,8 @@ def _read(root: Path, name: str, hashes: ContentHashes | None) -> bytes | str | 
                 return content
             found = hash_content(content)
             hashes.keep(name, signature, found)
+            if contents is not None:
+                contents.keep(name, content, found)
             return found
         finally:
             os.close(descriptor)

@@ -18,17 +18,32 @@ from pathlib import Path
 from alertd import __version__
 from alertd.core.config import Definitions, Problem, Timeline, UnreadMilestones
 from alertd.core.ledger.fingerprint import TimelineFingerprint
-from alertd.core.planning.trust import find_dependents
+from alertd.core.planning.trust import find_dependents, list_base_timelines
 from alertd.definitions.config.read import NAME, ConfigRead, Inherited, read_config
 from alertd.definitions.config.receivers import Options
 from alertd.definitions.environment import make_environment
-from alertd.definitions.files import MISNAMED, ContentHashes, FolderContents, find, hash_content, read_file
+from alertd.definitions.files import (
+    MISNAMED,
+    ContentHashes,
+    FolderContents,
+    ReadContents,
+    find,
+    hash_content,
+    read_file,
+)
 from alertd.definitions.limits import limit_problems
 from alertd.definitions.reading.terms import forget_zones
 from alertd.definitions.timeline.across import NEAR_OF, check_across, find_files_of, find_unknown_bases
 from alertd.definitions.timeline.read import TimelineRead, read_timeline, read_timeline_with_places
 from alertd.errors import TimelineUnread
 from alertd.system.collector import pause_collector
+
+MAX_LOADED = 2_000
+"""How many milestones a load leaves in memory for the reconciliation after it. The files of the others are
+parsed again then, so that a first load needs no more memory than a reload."""
+
+BYTES_FOR_EACH = 1_000
+"""How much text of files is kept until it is parsed, for each milestone that may stay in memory."""
 
 MAX_ENVIRONMENTS = 8
 """How many configurations are remembered, so that files can be read as the one in force has it."""
@@ -43,12 +58,18 @@ class _Reading:
         known: the timelines of the files that need not be parsed.
         read: the results of parsing.
         changed: the ids of the timelines that may have changed.
+        needed: the files whose milestones others count from.
+        room: how many more milestones stay in memory, of files that count from nothing.
+        contents: the contents of files that were read already.
     """
 
+    contents: ReadContents
     hashes: dict[str, str]
     known: dict[str, Timeline]
     changed: set[str]
+    room: int
     read: dict[str, TimelineRead] = field(default_factory=dict)
+    needed: set[str] = field(default_factory=set)
 
     def list_by_file(self) -> dict[str, TimelineRead]:
         return {file: self.read[file] for file in self.hashes if file in self.read}
@@ -65,6 +86,7 @@ class DefinitionFolder:
             ``folder``.
         hash_zones: returns the fingerprint of the time zone database in use.
         version: the version of alertd.
+        max_loaded: how many milestones a load leaves in memory for the reconciliation after it.
 
     Attributes:
         parsed: how many timeline files have been parsed.
@@ -78,6 +100,7 @@ class DefinitionFolder:
         find_named: Callable[[str], Path] | None = None,
         hash_zones: Callable[[], str] = str,
         version: str = __version__,
+        max_loaded: int = MAX_LOADED,
     ) -> None:
         self.parsed = 0
         self._folder = folder
@@ -85,6 +108,7 @@ class DefinitionFolder:
         self._find_named = find_named or folder.joinpath
         self._hash_zones = hash_zones
         self._version = version
+        self._max_loaded = max_loaded
         self._hashes = ContentHashes()
         self._known: dict[str, Timeline] = {}
         self._loaded: dict[str, Timeline] = {}
@@ -120,7 +144,9 @@ class DefinitionFolder:
         Args:
             kept: the content of `alertd.yaml` that the ledger keeps, which is used if the file has a problem.
         """
-        found = find(self._folder, self._hashes)
+        hashes = {file: timeline.content for file, timeline in self._known.items()}
+        contents = ReadContents(hashes, BYTES_FOR_EACH * self._max_loaded)
+        found = find(self._folder, self._hashes, contents)
         raw = found.config
         config_read = read_config(raw, self._options, self._find_named)
         problems: list[Problem] = [*found.problems, *config_read.problems]
@@ -133,7 +159,7 @@ class DefinitionFolder:
         environment = self._make_environment(config_read) if config is not None else ""
         self._loaded = {}
         with pause_collector():
-            reading = self._read_changed(found.timelines, environment, config_read.inherited)
+            reading = self._read_changed(found.timelines, contents, environment, config_read.inherited)
             read = reading.list_by_file()
             across = check_across(read)
             if across:
@@ -203,7 +229,9 @@ class DefinitionFolder:
         self._inherited[found] = config_read.inherited
         return found
 
-    def _read_changed(self, hashes: dict[str, str], environment: str, inherited: Inherited) -> _Reading:
+    def _read_changed(
+        self, hashes: dict[str, str], contents: ReadContents, environment: str, inherited: Inherited
+    ) -> _Reading:
         """Parse the files that have changed, and those that a check between files concerns."""
         known = {
             file: timeline
@@ -211,7 +239,9 @@ class DefinitionFolder:
             if hashes.get(file) == timeline.content and timeline.environment == environment
         }
         changed = {timeline.id for file, timeline in self._known.items() if file not in known}
-        reading = _Reading(hashes=hashes, known=known, changed=changed)
+        reading = _Reading(
+            contents=contents, hashes=hashes, known=known, changed=changed, room=self._max_loaded
+        )
         self._parse_files(reading, [file for file in hashes if file not in known], inherited)
         while missing := self._list_concerned(reading):
             self._parse_files(reading, missing, inherited)
@@ -225,8 +255,10 @@ class DefinitionFolder:
         parse: Callable[[bytes, str, Inherited], TimelineRead] = read_timeline,
     ) -> None:
         for file in files:
+            content = reading.contents.take(file)
             try:
-                content = read_file(self._folder, file)
+                if content is None:
+                    content = read_file(self._folder, file)
             except (OSError, RuntimeError) as error:
                 problem = Problem(file=file, line=1, column=1, message=f"cannot be read: {error}")
                 reading.read[file] = TimelineRead(timeline=None, problems=(problem,))
@@ -234,18 +266,30 @@ class DefinitionFolder:
             # The file may have been written since its hash was made.
             reading.hashes[file] = hash_content(content)
             self.parsed += 1
-            reading.read[file] = result = parse(content, file, inherited)
+            result = parse(content, file, inherited)
+            reading.read[file] = _drop_milestones(reading, file, result)
             before = reading.known.pop(file, None)
             if before is None or before.content != reading.hashes[file]:
                 reading.changed |= {result.id} | ({before.id} if before is not None else set())
 
     def _list_concerned(self, reading: _Reading) -> list[str]:
-        """List the files to parse because of those that have been parsed."""
+        """List the files to parse because of those that have been parsed, or that are gone."""
+        there = {timeline.id for timeline in reading.known.values()}
+        there.update(result.id for result in reading.read.values())
+        for timeline in reading.known.values():
+            reading.changed |= list_base_timelines(timeline) - there
         dependents = find_dependents(reading.known.values(), reading.changed)
         bases = {
             after.claim.base.partition("/")[0] for result in reading.read.values() for after in result.after
         }
         concerned = {file for file, timeline in reading.known.items() if timeline.id in dependents | bases}
+        dropped = {
+            file
+            for file, result in reading.read.items()
+            if result.id in bases - {""} and file not in reading.needed and _is_outline(result)
+        }
+        reading.needed |= dropped
+        concerned |= dropped
         reading.changed |= dependents
         if not concerned and next(find_unknown_bases(reading.read), None) is not None:
             # The ids of the first files may be suggested in place of an unknown id.
@@ -270,9 +314,22 @@ class DefinitionFolder:
             elif file not in broken and result is not None and result.timeline is not None:
                 loaded = replace(result.timeline, content=content, environment=environment)
                 timelines[file] = loaded.forget_milestones()
-                self._loaded[file] = loaded
+                if not isinstance(loaded.milestones, UnreadMilestones):
+                    self._loaded[file] = loaded
         self._known = timelines
         return tuple(timelines.values())
+
+
+def _drop_milestones(reading: _Reading, file: str, result: TimelineRead) -> TimelineRead:
+    """Leave out the milestones of a file, unless there is room or a check between files needs them."""
+    if result.timeline is None or result.after or file in reading.needed:
+        return result
+    reading.room -= result.timeline.count
+    return result if reading.room >= 0 else replace(result, timeline=result.timeline.forget_milestones())
+
+
+def _is_outline(result: TimelineRead) -> bool:
+    return result.timeline is not None and isinstance(result.timeline.milestones, UnreadMilestones)
 
 
 def _hash_folder(found: FolderContents, raw: bytes | None, hashes: Mapping[str, str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +33,7 @@ def load(
             ``folder``.
         kept: the content of `alertd.yaml` that the ledger keeps, which is used if the file has a problem.
     """
-    found = DefinitionFolder(folder, options, find_named=find)
+    found = DefinitionFolder(folder, options, find_named=find, max_loaded=sys.maxsize)
     return load_whole(found, found.load(kept))
 
 

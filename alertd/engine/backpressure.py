@@ -123,7 +123,7 @@ class ChannelBackpressure:
         return min(ahead, self._limits.ahead)
 
     def count_begun(self, channel: str, now_s: float) -> int:
-        """Return how many begun deliveries of a channel may wait: what it sends in a quarter of a span."""
+        """Return how many deliveries of a channel begin and wait: a quarter of what it sends in PACE_S."""
         pace, limits = self._paces.get(channel), self._limits
         return max(limits.begun, min(limits.begun_fast, pace.measure(now_s) // 4 if pace else 0))
 

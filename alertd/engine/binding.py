@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from alertd.core.config import Config, list_followers
 from alertd.core.ledger.records import Delivery, Grounds, Known, Record, ScheduledReminder
 from alertd.core.planning.decide import Decisions, DigestBuild, Rules, StandIn, Verdict, decide
+from alertd.core.planning.parts import part_decisions
 from alertd.core.planning.plan import find_match, find_quiet_hold, make_grounds
 from alertd.core.planning.reminders import list_following_repeats, list_missed_repeats
 from alertd.core.reason import AwaitedDigest
@@ -26,6 +27,9 @@ from alertd.system.worker_threads import compute
 
 BIND_LIMIT = 200
 """How many sets of reminders one transaction decides about. A set has one milestone and one receiver."""
+
+PART_LIMIT = 200
+"""About how many reminders of a digest one transaction binds."""
 
 REFUSED_AGAIN = timedelta(minutes=1)
 """How long the binder does not look again for those of the refused sets that the ledger may take by now. In
@@ -265,7 +269,7 @@ class Binder:
         decisions, failed = await compute(lambda: self._decide(held, now, rules), len(held))
         failed = {**build.failed, **failed}
         try:
-            return replace(await self._write(decisions, more=True), failed=failed)
+            return replace(await self._write_in_parts(decisions, held), failed=failed)
         except LedgerRefused:
             bound = await self._bind_digest_apart(_part(held), now, rules, build)
         return replace(bound, failed={**failed, **bound.failed})
@@ -324,6 +328,22 @@ class Binder:
     ) -> Decisions:
         following = list_following_repeats(due, self._config, now)
         return replace(decide(due, now, rules), following=following)
+
+    async def _write_in_parts(
+        self, decisions: Decisions, due: Sequence[tuple[ScheduledReminder, Record]]
+    ) -> BindResult:
+        """Write what was decided about a digest in several transactions, since a lease may wait for each.
+
+        The next digest is scheduled by the last one. After a crash before that, what is left makes a digest.
+        """
+        deliveries: list[Delivery] = []
+        verdicts: list[Verdict] = []
+        for part in part_decisions(decisions, due, PART_LIMIT):
+            if not await self._ledger.bind(part):
+                break  # another node was faster
+            deliveries += part.deliveries
+            verdicts += part.verdicts
+        return BindResult(deliveries=tuple(deliveries), verdicts=tuple(verdicts), more=True)
 
     async def _write(self, decisions: Decisions, *, more: bool) -> BindResult:
         if not await self._ledger.bind(decisions):

@@ -299,11 +299,11 @@ class ClockMonitor:
         return self._clock.now(), self._clock.monotonic(), self._asleep()
 
     def _set_timer(self, at_s: float) -> None:
-        self._timer = asyncio.get_running_loop().call_at(at_s, self._compare_again)
+        # uvloop's handle does not tell when it is due if that is less than a millisecond from now.
+        self._timer = asyncio.get_running_loop().call_at(at_s, self._compare_again, at_s)
 
-    def _compare_again(self) -> None:
-        assert self._timer is not None  # noqa: S101  for mypy
-        due_s, now_s = self._timer.when(), asyncio.get_running_loop().time()
+    def _compare_again(self, due_s: float) -> None:
+        now_s = asyncio.get_running_loop().time()
         self._on_woken(max(0.0, now_s - due_s))
         self.compare()
         # At whole seconds after the start, as the timer of the chores, so that one wake-up serves both.

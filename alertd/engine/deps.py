@@ -15,6 +15,7 @@ from alertd.engine.backpressure import LIMITS, SenderLimits
 from alertd.engine.files import FileWorker, InlineWorker
 from alertd.engine.leader import LEAD_FOR
 from alertd.engine.observer import Observer
+from alertd.engine.reconcile_pass import AT_ONCE
 from alertd.ports import (
     ChangeFeed,
     Clock,
@@ -98,6 +99,7 @@ class Dependencies:
         is_synchronised: returns whether the machine's time is synchronised; None: nobody knows.
         observer: is told what happens, and counts it.
         limits: how much is sent and leased at once.
+        plan_at_once: how many milestones are planned and written together.
         file: the ledger's file; None: the ledger is in memory or on a server.
         beat: tells the dead man's switch how an audit ended; returns why that failed, or "".
     """
@@ -125,5 +127,6 @@ class Dependencies:
     is_synchronised: Callable[[], bool | None] = lambda: None
     observer: Observer = field(default_factory=Observer)
     limits: SenderLimits = LIMITS
+    plan_at_once: int = AT_ONCE
     file: LedgerFile | None = None
     beat: Callable[[Config, Audit], Awaitable[str]] | None = None

@@ -25,9 +25,6 @@ class LeasesToRelease:
         self._leaser = leaser
         self._leases: list[Lease] = []
 
-    def __len__(self) -> int:
-        return len(self._leases)
-
     def add(self, leases: Sequence[Lease]) -> None:
         """Let go of leases. They are in no queue any more."""
         self._leases += leases

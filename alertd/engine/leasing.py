@@ -42,6 +42,7 @@ class Leaser:
 
     Attributes:
         channels: the channels that the node sends on.
+        reserved: how many of the places over all are kept for what is being leased now.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Leaser:
         busy: Counter[str],
     ) -> None:
         self.channels: Collection[str] = ()
+        self.reserved = 0
         self._ledger = ledger
         self._clock = clock
         self._node = node
@@ -100,23 +102,28 @@ class Leaser:
         if not self._may_find(known, room):
             return (), False
         limit = self._limits.in_flight - self._busy.total()
+        reserved = max(0, min(limit, sum(room.values())))
         per_channel = max(self._limits.per_channel, *room.values(), 0)
         if limit <= 0:
             # Nothing more may be in flight, except one send on each channel that has none.
             limit, per_channel = self._limits.in_flight, 1
             room = {name: 0 if self._busy[name] else number for name, number in room.items()}
         limit = min(limit, LEASE_LIMIT)
-        leases = await self._ledger.lease(
-            self._node,
-            reading.at,
-            duration=LEASE_FOR,
-            limit=limit,
-            per_channel=per_channel,
-            most=room,
-            held=held,
-            lost=LostLeases.LEFT_OUT,
-            known=known,
-        )
+        self.reserved = reserved
+        try:
+            leases = await self._ledger.lease(
+                self._node,
+                reading.at,
+                duration=LEASE_FOR,
+                limit=limit,
+                per_channel=per_channel,
+                most=room,
+                held=held,
+                lost=LostLeases.LEFT_OUT,
+                known=known,
+            )
+        finally:
+            self.reserved = 0
         self._note_full(leases, limit, {name: min(number, per_channel) for name, number in room.items()})
         return leases, len(leases) >= limit
 

@@ -87,11 +87,12 @@ class LoopLag:
         self._count = self._slow = 0
 
     def _set_timer(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(CLOSER_EVERY_S, self._measure)
+        loop = asyncio.get_running_loop()
+        due_s = loop.time() + CLOSER_EVERY_S
+        self._timer = loop.call_at(due_s, self._measure, due_s)
 
-    def _measure(self) -> None:
-        assert self._timer is not None  # noqa: S101  for mypy
-        lag_s = max(0.0, asyncio.get_running_loop().time() - self._timer.when())
+    def _measure(self, due_s: float) -> None:
+        lag_s = max(0.0, asyncio.get_running_loop().time() - due_s)
         self._timer = None
         self._closer_left -= 1
         if self._closer_left > 0:

@@ -194,6 +194,7 @@ class Planner:
             give_way=self._give_way,
             read=self._read,
             trust=trust,
+            at_once=self._deps.plan_at_once,
         )
 
     async def _reconcile(

@@ -40,7 +40,7 @@ WAKE_LIMIT = 500
 async def reconcile(ledger: PlanningLedger, definitions: Definitions, options: PassOptions) -> Report:
     """Bring the ledger into line with ``definitions``, timeline by timeline.
 
-    At most :data:`alertd.engine.reconcile_timeline.AT_ONCE` milestones of a timeline are one transaction.
+    At most :attr:`PassOptions.at_once` milestones of a timeline are one transaction.
     After a crash some may be reconciled and others not; the next call reconciles the rest.
 
     Raises:
@@ -60,16 +60,13 @@ async def reconcile(ledger: PlanningLedger, definitions: Definitions, options: P
     holders = {name: definitions.find_holders(name) for name in gone if known[name] not in definitions.broken}
     current.report.kept = tuple(sorted(name for name, files in holders.items() if files))
     current.report.holders = tuple(sorted({file for files in holders.values() for file in files}))
-    untrusted = await _distrust(
-        ledger,
-        current,
-        definitions,
-        (
-            timeline.id
-            for timeline in definitions.timelines
-            if not current.circumstances.is_reconciled(timeline, current.kept.get(timeline.id))
-        ),
-    )
+    withdrawn = sorted(name for name, files in holders.items() if not files)
+    changed = [
+        timeline.id
+        for timeline in definitions.timelines
+        if not current.circumstances.is_reconciled(timeline, current.kept.get(timeline.id))
+    ]
+    untrusted = await _distrust(ledger, current, definitions, [*changed, *withdrawn])
 
     async def bring_into_line(group: Sequence[Timeline], resolved: Mapping[str, Milestone]) -> None:
         for timeline in group:
@@ -79,7 +76,7 @@ async def reconcile(ledger: PlanningLedger, definitions: Definitions, options: P
             await _try_timeline(current, timeline, work)
 
     # These come first, since what counts from them has no date any more.
-    for name in sorted(name for name, files in holders.items() if not files):
+    for name in withdrawn:
         records, owed = await ledger.read_timeline(name)
         changes = replace(withdraw(current, records, owed), no_fingerprints=(name,))
         await ledger.apply(changes, term=await current.find_term())

@@ -12,6 +12,9 @@ from alertd.core.milestones.milestone import Milestone
 from alertd.core.planning.trust import Circumstances, Trust
 from alertd.engine.resolving import ReadTimeline, keep_in_memory
 
+AT_ONCE = 100
+"""How many milestones are planned and written together, so that other work runs soon."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Report:
@@ -64,6 +67,7 @@ class PassOptions:
             writing a milestone.
         read: reads the milestones of a timeline that are not in memory.
         trust: which timelines are left alone if nothing of them has changed.
+        at_once: how many milestones are planned and written together.
     """
 
     now: datetime
@@ -74,6 +78,7 @@ class PassOptions:
     give_way: Callable[[], Awaitable[None]] = _go_on
     read: ReadTimeline = keep_in_memory
     trust: Trust = Trust.RECONCILED
+    at_once: int = AT_ONCE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

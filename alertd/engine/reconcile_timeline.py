@@ -25,8 +25,8 @@ from alertd.engine.plan_changes import find_changes, join_changes, withdraw
 from alertd.engine.reconcile_pass import ReconcilePass
 from alertd.ports import Changes, PlanningLedger
 
-AT_ONCE = 100
-"""How many milestones are planned and written together, so that other work runs soon."""
+STEPS_AT_ONCE = 500
+"""When milestones have so many reminders in all, they are planned and written. A lease waits for that."""
 
 
 async def reconcile_timeline(  # noqa: PLR0917  the files, and what the ledger has
@@ -61,6 +61,7 @@ async def reconcile_timeline(  # noqa: PLR0917  the files, and what the ledger h
     still: set[str] = set()
     ladders: list[Ladder] = []
     parts: list[Changes] = []
+    steps = 0
     past = _PastInstances.find(records, current.options.now)
     for milestone in milestones:
         for instance in expand(milestone, since, until):
@@ -73,15 +74,16 @@ async def reconcile_timeline(  # noqa: PLR0917  the files, and what the ledger h
             except Exception as error:  # a bug that this milestone triggers
                 current.report.failed[instance.id] = error
                 continue
-            if len(ladders) == AT_ONCE:
+            steps += len(ladders[-1].steps)
+            if len(ladders) == current.options.at_once or steps >= STEPS_AT_ONCE:
                 parts.append(await _find_changes(ledger, current, timeline, ladders, by_id, owed_by_id))
-                ladders = []
+                ladders, steps = [], 0
         # All instances of a series are one transaction, so that a crash leaves no half series, whose past
         # instances would count as never had.
         if parts:
             parts.append(await _find_changes(ledger, current, timeline, ladders, by_id, owed_by_id))
             await _write(ledger, current, join_changes(parts))
-            ladders, parts = [], []
+            ladders, parts, steps = [], [], 0
     parts.append(await _find_changes(ledger, current, timeline, ladders, by_id, owed_by_id))
     series = {milestone.id for milestone in milestones if milestone.repeat is not None}
     gone = [

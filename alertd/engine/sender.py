@@ -6,8 +6,7 @@ The way of a delivery is read from top to bottom: :meth:`Sender.start` leases, `
 - The number of sends in flight is bounded, in all and for each channel.
 - A channel that sends much has deliveries that are leased ahead (:mod:`alertd.engine.ahead`). When a send
   ends, the next one starts at once. If places are few, the delivery that has been due the longest is next.
-- Outcomes are settled in groups (:mod:`alertd.engine.settling`). What ends while a group is written goes
-  with the next.
+- Outcomes are settled in groups (:mod:`alertd.engine.settling`).
 - A timeout that expires while this node stalls says nothing about the receiver. The delivery is tried
   again, and the timeout does not count as a failure of the channel.
 - A delivery whose lease ended without a settlement may have ended the process. After the first such lease,
@@ -95,8 +94,7 @@ class Sender:
         self._is_ledger_failing = False
         self._dispatcher: Dispatcher | None = None
         self._known: Known | None = None
-        # One at a time leases, since what is leased goes by the places that are free.
-        self._leasing = asyncio.Lock()
+        self._leasing = asyncio.Lock()  # what is free counts for one lease at a time
         self._retired = RetiredNotifiers(log)
         self._backpressure = ChannelBackpressure(limits)
         self._ahead = LeasedAhead(clock, self._backpressure.count_begun)
@@ -165,7 +163,7 @@ class Sender:
     async def start(self, dispatcher: Dispatcher, known: Known | None = None) -> None:
         """Lease what is ready and start to send it, up to the limits. Then lease ahead.
 
-        Sends that have finished are settled before more is leased. The method returns after
+        Sends that have finished are settled before more is leased, or soon after. The method returns after
         :data:`MAX_ROUNDS`, so that a long backlog does not hold up other work.
 
         Args:
@@ -180,13 +178,14 @@ class Sender:
         if not self._tasks:
             self._idle_s = self._clock.monotonic()
         for _ in range(MAX_ROUNDS):
-            await self.settle()
+            await self.settle_unless_soon()
             if self._is_one_alone():
                 return
             async with self._leasing:
                 reading = ClockReading.take(self._clock)
                 leases, is_full = await self._leaser.lease_next(reading, known, self._list_held())
                 self._start_all(dispatcher, leases, reading)
+            self._start_next()
             if not is_full:
                 break
         await self._lease_ahead()
@@ -195,19 +194,19 @@ class Sender:
 
     async def _lease_ahead(self) -> None:
         """Lease what the busy channels send next, by what this node knew at the last :meth:`start`."""
-        dispatcher = self._dispatcher
-        if dispatcher is None or self._leasing.locked() or self._is_one_alone():
+        if self._leasing.locked() or self._dispatcher is None or self._is_one_alone():
             return
+        dispatcher = self._dispatcher
         async with self._leasing:
             reading = ClockReading.take(self._clock)
             leases = await self._leaser.lease_ahead(reading, self._known)
-        fresh = [lease for lease in leases if not self._renew(lease, reading)]
-        if self._dispatcher is not dispatcher:
-            # The configuration has changed meanwhile, or the sender drains.
-            self._released.add(fresh)
-            return
-        for lease in fresh:
-            self._ahead.add(lease, reading)
+            fresh = [lease for lease in leases if not self._renew(lease, reading)]
+            if self._dispatcher is not dispatcher:
+                # The configuration has changed meanwhile, or the sender drains.
+                self._released.add(fresh)
+                return
+            for lease in fresh:
+                self._ahead.add(lease, reading)
 
     async def _start_lost(self, dispatcher: Dispatcher, known: Known | None) -> None:
         """Start deliveries whose last lease was lost, if any may be sent now."""
@@ -312,7 +311,7 @@ class Sender:
             self._start_waiting(dispatcher, ended)
         else:
             self._ahead.list_channel(ended)
-        while len(self._tasks) < self._limits.in_flight:
+        while len(self._tasks) + self._leaser.reserved < self._limits.in_flight:
             following = self._ahead.pop_channel()
             if following is None:
                 return
@@ -350,6 +349,18 @@ class Sender:
             await self._begin()
         if not self._tasks:
             await self._retired.close()
+
+    async def settle_unless_soon(self) -> None:
+        """Settle, unless a task is about to, within :data:`SETTLE_WITHIN_S`.
+
+        While much is being sent, that task nearly always writes a group, and a reminder that has just fallen
+        due would wait for the group before it is looked for.
+
+        Raises:
+            LedgerError: the ledger cannot be written; the outcomes are kept.
+        """
+        if self._worker is None:
+            await self.settle()
 
     async def _write(self) -> list[Settlement]:
         """Settle what has ended, and give back what is let go. Returns what was settled."""

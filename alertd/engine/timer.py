@@ -129,6 +129,10 @@ class Timer:
         self.is_called = True
         self._woken.set()
 
+    def end_wait(self) -> None:
+        """End the wait that is under way, although nobody has called."""
+        self._woken.set()
+
     def want(self, *chores: Chore) -> None:
         """Wake the loop now, and have it do these chores."""
         self.wanted.update(chores)

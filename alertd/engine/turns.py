@@ -23,7 +23,7 @@ from alertd.engine.observer import log_bound
 from alertd.engine.reload import Active, Reloader
 from alertd.engine.sender import Sender
 from alertd.engine.status import StatusReporter
-from alertd.engine.timer import LOOK_AGAIN_S, Timer
+from alertd.engine.timer import LOOK_AGAIN_S, Chore, Timer
 
 GIVE_WAY_S = 0.02
 """How long a chore works before it lets other tasks run, and has what is due sent."""
@@ -74,7 +74,7 @@ class Turns:
         Sends go on in the background.
         """
         active, attempt = self._reloader.active, self._pages.attempt
-        await attempt(self._sender.settle(), None)
+        await attempt(self._sender.settle_unless_soon(), None)
         now = self.looked_at = self._deps.clock.now()
         known = active.make_known(self._status.elsewhere, now)
         more = True
@@ -101,24 +101,29 @@ class Turns:
         """Decide about the next part of what is due. Beside a big digest, see to the other receivers."""
         task = asyncio.create_task(active.binder.bind(now, known))
         self._beside.add(task)
-        wait_s = GIVE_WAY_S
+        wait_s, started_s = GIVE_WAY_S, self._deps.clock.monotonic()
         try:
             while not (await asyncio.wait({task}, timeout=wait_s))[0]:
                 if not active.binder.is_crowded:
                     # A ledger that hangs is not asked again and again.
                     wait_s = min(2 * wait_s, LOOK_AGAIN_S)
-                else:
-                    await self._bind_others(active)
+                    continue
+                is_bound = await self._bind_others(active)
+                # What becomes ready without being bound, such as a retry, need not be looked for as often.
+                if is_bound or self._deps.clock.monotonic() - started_s >= TURN_AT_LEAST_S:
                     await self._pages.attempt(self._sender.start(active.dispatcher, known), None)
+                    started_s = self._deps.clock.monotonic()
             return task.result()
         finally:
             task.cancel()
             await asyncio.wait({task})
             self._beside.discard(task)
 
-    async def _bind_others(self, active: Active) -> None:
-        others = active.binder.bind_others(self._deps.clock.now())
-        await self._report(await self._pages.attempt(others, None))
+    async def _bind_others(self, active: Active) -> bool:
+        """See to the receivers beside a crowd. Returns whether a delivery was bound for any of them."""
+        bound = await self._pages.attempt(active.binder.bind_others(self._deps.clock.now()), None)
+        await self._report(bound)
+        return bound is not None and bool(bound.deliveries)
 
     async def _report(self, bound: BindResult | None) -> None:
         """Log what was decided, and tell the operator what could not be decided."""
@@ -133,12 +138,16 @@ class Turns:
     async def give_way(self) -> None:
         """Let other tasks run, and send what is due, if a chore has worked for a while.
 
-        A chore may take minutes, and a reminder must not be late because of it.
+        A chore may take minutes, and a reminder must not be late because of it. Beside a chore that runs by
+        :meth:`run_beside`, turns are made already. Two turns at once would both use the places that are free.
         """
         clock = self._deps.clock
         if clock.monotonic() - self._gave_way_s < GIVE_WAY_S:
             return
         await asyncio.sleep(0)
+        if self._beside:
+            self._gave_way_s = clock.monotonic()
+            return
         is_due = self.next_at is not None and self.looked_at < self.next_at <= clock.now()
         if self._reloader.config is not None and (
             is_due or clock.monotonic() - self._turned_s >= TURN_AT_LEAST_S
@@ -157,7 +166,7 @@ class Turns:
         """
         task = asyncio.create_task(work)
         self._beside.add(task)
-        task.add_done_callback(lambda _ended: self._timer.wake())
+        task.add_done_callback(lambda _ended: self._timer.end_wait())
         try:
             while True:
                 await self._timer.wait(self.next_at, self.looked_at, LOOK_AGAIN_S)
@@ -170,7 +179,9 @@ class Turns:
             task.cancel()
             await asyncio.wait({task})
             self._beside.discard(task)
-            if self._timer.wanted:
+            # An audit that is wanted is the work itself, or comes later in the same look.
+            if self._timer.is_called or self._timer.wanted - {Chore.AUDIT}:
+                # The loop has not seen what was called for while this method waited.
                 self._timer.wake()
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -32,10 +33,13 @@ from alertd.store import rows, schema
 from alertd.store.quarantine import is_outside, is_sound, pack_apart
 from alertd.store.statements import fetch, is_among, is_not_among, pack_texts
 
-_delivery = schema.delivery
+_delivery, _member = schema.delivery, schema.member
 _READY = text("'ready'")
 _NONE = text("0")
 _NOW, _AT, _LATEST = (bindparam(name, type_=_delivery.c.next_at.type) for name in ("now", "at", "latest"))
+MEMBERS_AT_ONCE = 200
+"""How many members the deliveries of one lease have in all, where the first counts as one."""
+
 _MAX_LOST = 1_000
 """The most deliveries with lost leases that are looked at to lease some of them."""
 
@@ -131,7 +135,7 @@ def find_candidates(
         held=bool(search.held),
         parts=tuple(part.about for part in parts),
     )
-    return fetch(connection, _select_candidates, values, shape)
+    return limit_members(fetch(connection, _select_candidates, values, shape))
 
 
 def _part(search: Search, number: int, most: Mapping[str, int]) -> list[_Part]:
@@ -174,16 +178,44 @@ def _select_candidates(shared: bool, shape: _Shape) -> Select[Any]:
     limit = bindparam("limit", type_=_delivery.c.next_at.type)
     if not shared:
         # A writer locks the whole database, so no other node leases what the parts find.
-        return select(parts).order_by(parts.c.next_at, parts.c.id).limit(limit)
+        return select(parts, _count_members(parts)).order_by(parts.c.next_at, parts.c.id).limit(limit)
     among = _delivery.alias("among")
     ids = select(among.c.id).join(parts, parts.c.id == among.c.id)
     return (
-        select(_delivery)
+        select(_delivery, _count_members(_delivery))
         .where(_delivery.c.id.in_(ids.order_by(among.c.next_at, among.c.id).limit(limit)), schema.IS_READY)
         .where(_can_be_leased(_delivery))
         .order_by(_delivery.c.next_at, _delivery.c.id)
         .with_for_update(skip_locked=True, key_share=True)
     )
+
+
+def _count_members(delivery: FromClause) -> ColumnElement[int]:
+    its = select(func.count()).select_from(_member).where(_member.c.delivery == delivery.c.id)
+    return its.correlate(delivery).scalar_subquery().label("size")
+
+
+def limit_members(found: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
+    """Keep the first delivery, and others that have few members in all. The next lease takes the rest.
+
+    A lease reads all members and their records, and other statements wait for it. Of the others, the first of
+    each channel comes first, then the second, and so on, and a small one before a large one. So a channel
+    with large deliveries holds up no other.
+    """
+    if sum(row.size for row in found) <= MEMBERS_AT_ONCE:
+        return found
+    numbers: Counter[str] = Counter()
+    others: list[tuple[int, int, int]] = []
+    for place, row in enumerate(found):
+        numbers[row.channel] += 1
+        others.append((numbers[row.channel], row.size, place))
+    kept, left = [0], MEMBERS_AT_ONCE - 1
+    for _, size, place in sorted(others[1:]):
+        left -= size
+        if left < 0:
+            break
+        kept.append(place)
+    return [found[place] for place in sorted(kept)]
 
 
 def _select_oldest(shared: bool, shape: _Shape, channels: CTE, place: int) -> Select[Any]:

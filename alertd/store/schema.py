@@ -125,7 +125,10 @@ Index(
 )
 # The few reminders that wait longer than they are due in, for the end of a mute or a snooze.
 _deferred = IS_PENDING & (owed.c.wake_at > owed.c.at)
-Index("owed_deferred", owed.c.key, sqlite_where=_deferred, postgresql_where=_deferred)
+Index("owed_deferred", owed.c.key, sqlite_where=_deferred)
+# Each start looks for reminders that a clock that was ahead has recorded as expired.
+_expired = owed.c.state == text("'expired'")
+Index("owed_expired", owed.c.key, sqlite_where=_expired)
 Index("owed_of", owed.c.milestone, owed.c.receiver, owed.c.state, owed.c.at)
 
 delivery = Table(

@@ -95,16 +95,16 @@ class SqlLedger:
         self._old = pruning.Old()
 
     # PlanningLedger
-    read_timelines = _reads(reading.read_timelines)
-    read_timeline = _reads(reading.read_timeline)
-    read_milestones = _reads(reading.read_milestones)
-    read_reminders = _reads(reading.read_reminders)
-    read_latest = _reads(reading.read_latest)
-    read_done_dates = _reads(reading.read_done_dates)
+    read_timelines = _reads_aside(reading.read_timelines)
+    read_timeline = _reads_aside(reading.read_timeline)
+    read_milestones = _reads_aside(reading.read_milestones)
+    read_reminders = _reads_aside(reading.read_reminders)
+    read_latest = _reads_aside(reading.read_latest)
+    read_done_dates = _reads_aside(reading.read_done_dates)
     read_digests = _reads(reading.read_digests)
-    read_fingerprints = _reads(reading.read_fingerprints)
-    read_snapshots = _reads(reading.read_snapshots)
-    read_deferred = _reads(reading.read_deferred)
+    read_fingerprints = _reads_aside(reading.read_fingerprints)
+    read_snapshots = _reads_aside(reading.read_snapshots)
+    read_deferred = _reads_aside(reading.read_deferred)
     apply = _writes(_apply, announce=True)
 
     # LeadershipLedger, NodeRegistry

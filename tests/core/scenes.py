@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from alertd.core.config import list_milestones
 from alertd.core.deadline import Reading
 from alertd.core.ledger.records import Delivery, Notice, Record, ScheduledReminder
 from alertd.core.message.compose import ItemContext, compose
@@ -149,8 +150,8 @@ def notice() -> Message:
 def shipped(now: datetime, *members: tuple[str, str, str], following: tuple[str, str, str]) -> Message:
     """What the timeline in ``config/`` says; each member is a milestone's own id, an offset and a window."""
     definitions = load(Path(__file__).parents[2] / "config", {"console": NoOptions})
-    (timeline,) = definitions.timelines
-    by_id = {one.id.partition("/")[2]: one for one in timeline.milestones}
+    milestones = list_milestones(definitions.timelines).values()
+    by_id = {milestone.id.partition("/")[2]: milestone for milestone in milestones}
     all_of_them = [owed(by_id[name], offset, of=of) for name, offset, of in members]
     name, offset, of = following
     coming = [owed(by_id[name], offset, of=of)]

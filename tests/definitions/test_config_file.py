@@ -6,7 +6,6 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from pydantic import BaseModel
 
 from alertd import app
 from alertd.core.config import Config, Smtp, list_followers
@@ -16,8 +15,7 @@ from alertd.core.routing.matcher import parse_matcher
 from alertd.core.routing.route import Route
 from alertd.core.time.duration import Duration
 from alertd.definitions.config.read import read_config
-
-Options = dict[str, type[BaseModel]]
+from alertd.definitions.config.receivers import Options
 
 
 def _config(text: str, options: Options) -> Config:
@@ -123,6 +121,7 @@ def test_without_the_extra_a_country_is_refused_by_the_extras_name() -> None:
 import sys
 sys.modules["holidays"] = None  # makes the import fail, as without the package
 from alertd.definitions.config.read import read_config
+from alertd.definitions.config.receivers import Options
 for text in (b"calendars: {desk: {weekend: [sunday]}}", b"calendars: {iraq: {country: IQ}}"):
     print([str(problem) for problem in read_config(text, {}).problems])
 """

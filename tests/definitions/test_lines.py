@@ -11,7 +11,7 @@ from alertd.definitions.config.read import Inherited
 from alertd.definitions.reading.lines import Plain, Unsure, make_plain, read_lines
 from alertd.definitions.reading.yaml import MAX_DEPTH, MAX_NODES, read_yaml
 from alertd.definitions.timeline.read import TimelineRead, read_timeline, read_timeline_with_places
-from tests.core.test_windows_once import counting
+from tests.calls import counting
 
 SHIPPED = sorted((Path(__file__).parents[2] / "config" / "milestones").glob("*.yaml"))
 INHERITED = Inherited()

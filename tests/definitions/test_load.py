@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from alertd.core.config import Definitions
+from alertd.core.config import Definitions, list_milestones
 from alertd.definitions.config.read import Inherited
 from alertd.definitions.folder import DefinitionFolder
 from alertd.definitions.load import MAX_PROBLEMS_OF_ALL, list_definition_files, load
@@ -17,7 +17,7 @@ from alertd.definitions.reading.reader import MAX_PROBLEMS
 from alertd.definitions.reading.yaml import MAX_BYTES, read_yaml
 from alertd.definitions.timeline.across import MAX_SUGGESTIONS, check_across
 from alertd.definitions.timeline.read import read_timeline, read_timeline_with_places
-from tests.core.test_windows_once import counting
+from tests.calls import counting
 from tests.nobody import a_folder, nobody
 
 Options = dict[str, type[BaseModel]]
@@ -193,7 +193,7 @@ def test_a_chain_over_files_is_no_circle(folder: Path, options: Options) -> None
     definitions = load(folder, options)
 
     assert not definitions.problems
-    assert [relative.base for relative in definitions.timelines[1].milestones[1].relative] == ["b/y"]
+    assert [relative.base for relative in list_milestones(definitions.timelines)["b/z"].relative] == ["b/y"]
 
 
 def test_the_digest_changes_with_every_byte_and_name(folder: Path, options: Options) -> None:
@@ -223,7 +223,7 @@ def test_an_unchanged_file_is_not_parsed_again(folder: Path, options: Options) -
     assert second.timelines[0] is first.timelines[0]
     assert second.timelines[1] != first.timelines[1]
     assert (parsed, found.parsed) == (3, 5)
-    assert found.read(third.timelines[0]).milestones[0].zone.key == "Asia/Baghdad"
+    assert list_milestones([found.read(third.timelines[0])])["a/x"].zone.key == "Asia/Baghdad"
 
 
 def test_problems_of_an_unchanged_file_come_again(folder: Path, options: Options) -> None:
@@ -450,20 +450,20 @@ def test_good_files_are_parsed_once_and_never_carefully(folder: Path, options: O
     one = "\n  - id: x\n    title: X\n    deadline: {}\n"
     (milestones / "a.yaml").write_text(_timeline("a", one.format("2026")))
     (milestones / "b.yml").write_text(_timeline("b", one.format("2027")))
-    cache: Cache = {}
+    found = DefinitionFolder(folder, options)
 
     def count(function: Callable[..., object]) -> int:
         with counting(function) as calls:
-            load(folder, options, cache)
+            found.load()
         return calls.count
 
     assert count(read_lines) == 2
-    cache.clear()
+    found.forget()
     assert count(read_yaml) == 1  # alertd.yaml
     assert count(read_lines) == 0  # unchanged
     (milestones / "b.yml").write_text(_timeline("a", one.format("2026")))
     assert count(read_timeline_with_places) == 2  # both files have the id that occurs twice
-    assert count(read_lines) == 0
+    assert count(read_lines) == 2  # the problem is looked for again in both, until it is gone
     (milestones / "b.yml").write_text(_timeline("b", one.format("2026-13")))
     assert count(read_yaml) == 2
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from alertd.core.config import Definitions
+from alertd.core.config import Definitions, list_milestones
 from alertd.core.milestones.milestone import (
     Milestone,
     Rank,
@@ -32,8 +32,8 @@ def shipped(options: dict[str, type[BaseModel]]) -> Definitions:
 @pytest.fixture
 def milestones(shipped: Definitions) -> dict[str, Milestone]:
     """Return the milestones of the timeline by their ids."""
-    (timeline,) = shipped.timelines
-    return {milestone.id.partition("/")[2]: milestone for milestone in timeline.milestones}
+    found = list_milestones(shipped.timelines)
+    return {milestone.id.partition("/")[2]: milestone for milestone in found.values()}
 
 
 def test_it_has_no_problem_and_prints(shipped: Definitions) -> None:

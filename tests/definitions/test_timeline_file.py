@@ -3,7 +3,7 @@
 from datetime import date
 from zoneinfo import ZoneInfo
 
-from alertd.core.config import Timeline
+from alertd.core.config import Timeline, list_milestones
 from alertd.core.deadline import Reading
 from alertd.core.milestones.milestone import Milestone, Rank, Recurrence, RelativeClaim, Source
 from alertd.core.milestones.policy import Policy
@@ -29,6 +29,11 @@ def _timeline(text: str, inherited: Inherited | None = None) -> Timeline:
     return read.timeline
 
 
+def _list_milestones(timeline: Timeline) -> list[Milestone]:
+    """Return the milestones of a timeline that was read, in the order of the file."""
+    return list(list_milestones([timeline]).values())
+
+
 def _milestone(lines: str, inherited: Inherited | None = None) -> Milestone:
     """Return the only milestone of a timeline with two sources; ``lines`` are keys besides id and title."""
     keys = "".join(f"    {line}\n" for line in lines.strip().splitlines())
@@ -47,7 +52,7 @@ milestones:
   - id: a
     title: A
 {keys}"""
-    (milestone,) = _timeline(text, inherited).milestones
+    (milestone,) = _list_milestones(_timeline(text, inherited))
     return milestone
 
 
@@ -118,7 +123,7 @@ milestones:
 """
     )
 
-    a, b = timeline.milestones
+    a, b = _list_milestones(timeline)
     assert (a.zone, b.zone) == (ZoneInfo("Asia/Baghdad"), ZoneInfo("Africa/Cairo"))
     assert a.labels == {"country": "iraq", "phase": "1"}
     assert b.labels == {"country": "iraq", "phase": "2", "team": "desk"}
@@ -137,7 +142,7 @@ milestones:
 """
     )
 
-    assert [milestone.owner for milestone in timeline.milestones] == ["The desk", "Ada"]
+    assert [milestone.owner for milestone in _list_milestones(timeline)] == ["The desk", "Ada"]
 
 
 def test_the_zone_of_the_configuration_is_the_last_resort() -> None:
@@ -165,7 +170,7 @@ milestones:
         inherited,
     )
 
-    a, b, c = (milestone.policy for milestone in timeline.milestones)
+    a, b, c = (milestone.policy for milestone in _list_milestones(timeline))
     assert a == insistent
     assert b == Policy()
     assert (c.opens, c.then_every, c.name) == (False, Duration(days=28), "inline")
@@ -190,7 +195,7 @@ milestones:
     assert timeline.title == 'The "T"'
     assert (timeline.description, timeline.url) == ("One.\n\nTwo.", "https://example.org/")
     assert timeline.file == "milestones/t.yaml"
-    (milestone,) = timeline.milestones
+    (milestone,) = _list_milestones(timeline)
     assert milestone.tentative
     assert (milestone.url, milestone.description) == ("http://example.org/a?b=1&c=2", "D")
 

@@ -43,6 +43,7 @@ class Site:
     now: datetime = START
     zones: str = "zones"
     version: str = "1"
+    max_loaded: int = 2_000
     elsewhere: frozenset[str] = frozenset()
     done: Mapping[str, date] = field(default_factory=dict)
     read: list[str] = field(default_factory=list)
@@ -55,7 +56,9 @@ class Site:
         self._start()
 
     def _start(self) -> None:
-        self.folder = DefinitionFolder(self.path, {}, hash_zones=lambda: self.zones, version=self.version)
+        self.folder = DefinitionFolder(
+            self.path, {}, hash_zones=lambda: self.zones, version=self.version, max_loaded=self.max_loaded
+        )
 
     def write(self, name: str, content: str) -> None:
         """Write a file; ``a`` is ``milestones/a.yaml``."""

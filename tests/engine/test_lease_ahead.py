@@ -416,39 +416,3 @@ async def test_longest_due_is_sent_first() -> None:
             expected.add(name)
     assert expected <= started
     await stage.sender.drain(0.0)
-
-
-async def test_no_more_are_in_flight_than_there_are_places() -> None:
-    """Also while the ledger is slow and both the loop and the worker that settles lease."""
-    most = 0
-
-    class Slow:
-        def __init__(self, ledger: MemoryLedger) -> None:
-            self._ledger = ledger
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._ledger, name)
-
-        async def lease(self, *args: Any, **named: Any) -> Any:
-            leases = await self._ledger.lease(*args, **named)
-            for _ in range(5):
-                await asyncio.sleep(0)
-            return leases
-
-    class Busy(ControlledNotifier):
-        async def send(self, message: Message, prior: Mapping[str, Mapping[str, str]]) -> Outcome:
-            nonlocal most
-            for _ in range(3):
-                most = max(most, stage.sender.in_flight[CHANNEL_NAME])
-                await asyncio.sleep(0)
-            return await super().send(message, prior)
-
-    stage = SenderStage(desk=Busy(is_released=True))
-    stage.replace_sender(Slow(stage.ledger))
-    stage.use()
-    await stage.fill(desk=900)
-    for _ in range(60):
-        await asyncio.gather(stage.start(), turn_of_the_loop())
-    await stage.finish()
-
-    assert most == LIMITS.per_fast_channel

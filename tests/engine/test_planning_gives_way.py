@@ -13,8 +13,7 @@ from alertd.core.milestones.status import ActionKind
 from alertd.core.time.duration import Duration
 from alertd.core.time.interval import NamedInterval, TimeInterval
 from alertd.engine.reconcile import reconcile_dependents
-from alertd.engine.reconcile_pass import PassOptions
-from alertd.engine.reconcile_timeline import AT_ONCE
+from alertd.engine.reconcile_pass import AT_ONCE, PassOptions
 from alertd.ports import Ledger
 from alertd.testing.memory_ledger import MemoryLedger
 from tests.engine.test_daemon import Stage, turns

@@ -10,7 +10,7 @@ from alertd.core.milestones.milestone import Milestone
 from alertd.core.milestones.policy import Policy
 from alertd.core.milestones.status import ActionKind
 from alertd.core.time.duration import Duration
-from alertd.engine.reconcile_timeline import AT_ONCE
+from alertd.engine.reconcile_pass import AT_ONCE
 from alertd.engine.self_audit import Auditor
 from alertd.ports import Ledger
 from tests.scene import Scene, Watched, a_ledger, a_milestone, offsets, when

@@ -207,6 +207,35 @@ async def test_start_returns_although_much_still_waits() -> None:
     assert len(notifier.answered) + stage.sender.count + sum(stage.sender.leased_ahead.values()) <= 400
 
 
+class LeasesSlowly:
+    """A ledger that takes a turn of the loop to lease."""
+
+    def __init__(self, ledger: Any) -> None:
+        self._ledger = ledger
+
+    async def lease(self, *args: Any, **kwargs: Any) -> Any:
+        await turn_of_the_loop()
+        return await self._ledger.lease(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ledger, name)
+
+
+async def test_places_are_taken_once_if_two_ask_at_once() -> None:
+    """Two calls of ``start`` at once lease no more together than there are places."""
+    notifier = ControlledNotifier()
+    stage = SenderStage(desk=notifier)
+    stage.replace_sender(LeasesSlowly(stage.ledger))
+    stage.use()
+    await stage.fill(desk=60)
+
+    await asyncio.gather(stage.start(), stage.start())
+
+    assert (notifier.most, stage.sender.count) == (PER_CHANNEL, PER_CHANNEL)
+    notifier.released.set()
+    await stage.finish()
+
+
 @pytest.mark.parametrize("finished", [0, 1, 5, 8])
 async def test_channel_has_no_more_in_flight_than_its_places(finished: int) -> None:
     """However sends start and finish, a channel never has more in flight than its places."""

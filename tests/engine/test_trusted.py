@@ -170,6 +170,25 @@ async def test_dependent_that_was_broken_when_its_base_moved(site: Site) -> None
     assert (await site.list_deadlines())["c/x"] == "2026-11-25"
 
 
+@pytest.mark.parametrize("was_running", [True, False])
+@pytest.mark.parametrize("trust", Trust)
+async def test_file_whose_base_is_gone_stays_broken(site: Site, trust: Trust, *, was_running: bool) -> None:
+    """A restart finds the problem although the file itself is as it was. Its last good version stays."""
+    before = await site.list_deadlines()
+    site.remove("a")
+    if was_running:
+        await site.reload()
+    else:  # what the audit has distrusted has no fingerprint
+        await site.ledger.apply(Changes(no_fingerprints=("a",)))
+    await site.restart()
+    await site.restart(trust=trust)
+
+    assert site.definitions.broken == {"milestones/b.yaml", "milestones/c.yaml"}
+    expected = {name: text for name, text in before.items() if not name.startswith("a/")}
+    assert await site.list_deadlines() == expected
+    assert {kept.timeline for kept in await site.ledger.read_fingerprints()} == {"d"}
+
+
 async def test_done_date_of_a_base_that_changed_while_nobody_ran(site: Site) -> None:
     """What counts from it is resolved again at the next start, directly and through a chain."""
     await site.say(ActionKind.DONE, "a/x", done_on=date(2026, 9, 1))

@@ -18,6 +18,7 @@ from alertd.ports import Ledger
 from alertd.testing.memory_ledger import MemoryLedger
 from tests.engine.test_daemon import Stage, turns
 from tests.engine.test_planning_gives_way import due_at
+from tests.engine.test_sender import turn_of_the_loop
 from tests.scene import ROOT, UTC_ZONE, StepClock, a_config, a_milestone, route_to, when
 
 START = when("2026-09-01T08:00")
@@ -145,6 +146,47 @@ async def test_reminder_is_sent_while_a_chore_waits_for_the_ledger(chore: Chore,
     await daemon.idle()
 
     assert was_sent_first
+
+
+async def test_call_in_the_moment_in_which_a_chore_ends_wakes_the_loop() -> None:
+    """A send that ends together with an audit does not wait for the next chore to be settled."""
+    daemon = Stage(MemoryLedger(), StepClock(START)).daemon()
+    timer = daemon._timer
+
+    async def work(*, calls: bool) -> None:
+        await turn_of_the_loop()
+        if calls:
+            timer.wake()
+
+    await daemon._turns.run_beside(work(calls=False))
+    was_called = timer.is_called or timer._woken.is_set()
+    await daemon._turns.run_beside(work(calls=True))
+
+    assert not was_called
+    assert timer.is_called
+    assert timer._woken.is_set()
+
+
+async def test_chore_beside_the_turns_makes_no_turn_itself() -> None:
+    """Two turns at once would both use the places that are free."""
+    clock = StepClock(START)
+    ledger = Working(MemoryLedger(), clock)
+    stage = Stage(ledger, clock)
+    stage.define(due_at("soon/m", "2026-09-01T08:00:10"))
+    daemon = stage.daemon()
+    await daemon.start()
+    await turns(daemon)
+    seen: list[str] = []
+
+    async def work() -> None:
+        clock.advance(DUE)
+        ledger.calls.clear()
+        await daemon._turns.give_way()
+        seen.extend(ledger.calls)
+
+    await daemon._turns.run_beside(work())
+
+    assert seen == []
 
 
 def test_prune_learns_how_much_it_can_delete_in_a_short_time() -> None:

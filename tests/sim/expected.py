@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 
-from tests.sim.spec import DESK, LADDERS, LEADS, Ladder, Rules, Spec
+from tests.sim.spec import DESK, LADDERS, LEADS, Ladder, Rules, Spec, days_of
 
 DAY = timedelta(days=1)
 AT = time(9, 0)
@@ -22,15 +22,6 @@ class Rung:
     offset: str
     cause: str
     at: datetime
-
-
-def days_of(deadline: str) -> tuple[date, date]:
-    """The first and the last day of ``2026-03-14`` or ``2026-03``."""
-    if len(deadline) == 10:
-        day = date.fromisoformat(deadline)
-        return day, day
-    year, month = int(deadline[:4]), int(deadline[5:7])
-    return date(year, month, 1), date(year, month, monthrange(year, month)[1])
 
 
 def window_of(deadline: str) -> str:

@@ -247,6 +247,7 @@ class Facts:
         zone_gaps: which node lacked which zone, from when to when.
         poison: the milestone and the channel whose messages end the process that sends them; None: there is none.
         deafness: when no channel took anything.
+        hangings: which channel did not answer, from when to when.
         most: how much there was of something at the most: of tasks, of what the node keeps in memory.
     """
 
@@ -273,6 +274,7 @@ class Facts:
     strangers: list[Outage] = field(default_factory=list)
     deafness: list[Outage] = field(default_factory=list)
     silences: list[tuple[str, datetime, datetime]] = field(default_factory=list)
+    hangings: list[tuple[str, datetime, datetime]] = field(default_factory=list)
     restarts: list[datetime] = field(default_factory=list)
     looks: list[Look] = field(default_factory=list)
     beats: list[tuple[datetime, bool]] = field(default_factory=list)

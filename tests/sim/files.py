@@ -22,7 +22,7 @@ from alertd.core.config import (
 )
 from alertd.core.deadline import parse_deadline
 from alertd.core.ledger.backpressure import parse_rate
-from alertd.core.milestones.milestone import Claim, Milestone, Source
+from alertd.core.milestones.milestone import Claim, Milestone, RelativeClaim, Source
 from alertd.core.milestones.policy import Policy
 from alertd.core.routing.matcher import parse_matcher
 from alertd.core.routing.route import Route
@@ -41,6 +41,7 @@ from tests.sim.spec import (
     RETRY_FOR_S,
     SPARE,
     Files,
+    Follower,
     Rules,
     Spec,
 )
@@ -49,6 +50,7 @@ SOURCES = (
     Source(id="minister", who="A. Minister", short="the minister"),
     Source(id="press", who="The press"),
 )
+FOLLOWING = "c"
 WEEKEND = NamedInterval(
     name="weekend",
     intervals=tuple(TimeInterval(weekdays=(parse_weekdays(day),)) for day in ("saturday", "sunday")),
@@ -59,7 +61,7 @@ WEEKEND = NamedInterval(
 def definitions(files: Files, version: int) -> Definitions:
     """What loading the folder gives."""
     broken = frozenset(f"milestones/{name}.yaml" for name in files.broken)
-    names = sorted({spec.timeline for spec in files.specs} - files.broken)
+    names = sorted({spec.timeline for spec in (*files.specs, *_follow(files))} - files.broken)
     problems = tuple(Problem(file=file, line=1, column=1, message="half written") for file in sorted(broken))
     if files.config_broken:
         problem = Problem(file="alertd.yaml", line=1, column=1, message="half written")
@@ -91,24 +93,40 @@ def read_timeline(timeline: Timeline, files: Files) -> Timeline:
     if timeline.id in files.broken or _timeline(timeline.id, files) != timeline:
         raise TimelineUnread(f"{timeline.file} has changed")
     milestones = tuple(_milestone(one) for one in files.specs if one.timeline == timeline.id)
+    if timeline.id == FOLLOWING:
+        milestones = tuple(_following(one) for one in files.followers)
     return replace(timeline, milestones=milestones)
 
 
 def _timeline(name: str, files: Files) -> Timeline:
     """A timeline whose milestones are read again when they are needed."""
-    specs = [one for one in files.specs if one.timeline == name]
+    specs = [one for one in (*files.specs, *_follow(files)) if one.timeline == name]
+    bases = frozenset(one.base for one in files.followers) if name == FOLLOWING else frozenset()
     return Timeline(
         id=name,
         title="A timeline",
         file=f"milestones/{name}.yaml",
-        milestones=UnreadMilestones(count=len(specs)),
+        milestones=UnreadMilestones(count=len(specs), bases=bases),
         content=_hash_specs(name, files),
         environment=repr((files.rules, sorted({one.shift_min for one in files.specs}))),
     )
 
 
+def _follow(files: Files) -> tuple[Spec, ...]:
+    """What stands in the file of the followers, without any date."""
+    return tuple(one.resolve(None, None) for one in files.followers)
+
+
+@lru_cache(maxsize=64)
+def _following(one: Follower) -> Milestone:
+    relative = RelativeClaim(base=one.base, by=Duration(days=one.days), sources=(SOURCES[0],))
+    return replace(_milestone(one.resolve(None, None)), relative=(relative,))
+
+
 def _hash_specs(name: str, files: Files) -> str:
-    specs = [replace(one, shift_min=0) for one in files.specs if one.timeline == name]
+    specs: list[object] = [replace(one, shift_min=0) for one in files.specs if one.timeline == name]
+    if name == FOLLOWING:
+        specs.extend(files.followers)
     return hashlib.sha256(repr(specs).encode()).hexdigest()
 
 
@@ -154,7 +172,7 @@ def _config(rules: Rules) -> Config:
         path="route.routes[0]",
     )
     # Where a rate is set there is to be much to send.
-    group_by = ("milestone",) if rules.rate else ("timeline",)
+    group_by = ("milestone",) if rules.rate or rules.each_alone else ("timeline",)
     rest = Route(receiver=DESK, group_by=group_by, mute=mute, path="route.routes[1]")
     return Config(
         zone=zone("UTC"),

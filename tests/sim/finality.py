@@ -178,7 +178,7 @@ def _told(
             since.add(row.window)
             continue
         if last is not None and last.moved_to == row.moved_to and last.key != row.key:
-            if not _was_other(oracle, milestone, last, row):
+            if not (_was_other(oracle, milestone, last, row) or _was_reopened(oracle, milestone, told, last)):
                 yield Violation(
                     "moved", f"{milestone}: {channel} was told of one move twice", (*words, sending.delivery)
                 )
@@ -209,6 +209,17 @@ def _was_other(oracle: Oracle, milestone: str, first: Row, second: Row) -> bool:
     return any(
         begins <= one.seq <= ends and (one.spec is None or windows_of(one.spec) != first.moved_to)
         for one in oracle.facts.adoptions[milestone]
+    )
+
+
+def _was_reopened(oracle: Oracle, milestone: str, told: list[tuple[Sending, Row]], first: Row) -> bool:
+    """Whether the milestone was closed while nobody knew whether a move had arrived, so that it is told again when the
+    milestone is opened again."""
+    tries = [sending for sending, row in told if row.key == first.key]
+    since = tries[0].at
+    is_known = any(sending.settled == "sent" for sending in tries)
+    return not is_known and any(
+        one.kind in {"done", "cancel"} and one.at >= since for one in oracle.facts.sayings.get(milestone, ())
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from tests.sim import books, finality, kinds, losses, watching
+from tests.sim import books, finality, kinds, losses, waits, watching
 from tests.sim.oracle import Oracle, Violation
 from tests.sim.world import Run
 
@@ -18,6 +18,11 @@ INVARIANTS: tuple[Invariant, ...] = (
     losses.muted_waits,
     losses.one_coalesced_message_after_outage,
     losses.in_line,
+    waits.filed_in_time,
+    waits.done_dates_are_followed,
+    waits.planned_as_filed,
+    waits.planning_delays_nothing,
+    waits.no_receiver_starves,
     finality.copies,
     finality.final_once_confirmed,
     finality.acted_on_is_let_go,

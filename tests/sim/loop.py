@@ -53,6 +53,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
         aim = self._now + by
         self._now = max(self._now, min(aim, timers[0].when()) if timers else aim)
 
+    def work(self, for_s: float) -> None:
+        """Let time pass in which the loop is busy: what falls due meanwhile waits."""
+        self._now += for_s
+
     def _process_events(self, event_list: list[Any]) -> None:
         """There are none."""
 

@@ -34,14 +34,20 @@ def no_loss(run: Run, oracle: Oracle) -> Iterator[Violation]:
 def in_time(run: Run, oracle: Oracle) -> Iterator[Violation]:
     """Where nothing ever fails, each reminder is accepted within two minutes of its time, or of the end of
     the mute that held it back."""
-    if not run.profile.is_faultless:
-        return
+    if run.profile.is_faultless:
+        yield from find_late(run, oracle, MOMENT, "in_time")
+
+
+def find_late(run: Run, oracle: Oracle, limit: timedelta, invariant: str) -> Iterator[Violation]:
+    """Each reminder that is accepted later than ``limit`` after its time, after the end of the mute that held it
+    back, or after the node was up again."""
     for one in oracle.expected(run.facts.ends - GRACE):
         row = oracle.row_of.get((one.milestone, one.receiver, one.rung.window, one.rung.offset))
         if row is None or one.at_load:
             continue
         release = unmuted(one.due, one.adoption.rules)
-        late_at = release + MOMENT
+        up_at = [outage.ends for outage in run.facts.outages if outage.begins <= release <= outage.ends]
+        late_at = max([release, *up_at]) + limit
         later = [rung for rung in oracle.dues_after(one.milestone, one.due) if rung <= release]
         if (
             later
@@ -55,7 +61,7 @@ def in_time(run: Run, oracle: Oracle) -> Iterator[Violation]:
             got = oracle.received.get((row.key, channel), [])
             if not any(receipt.at <= late_at for receipt in got):
                 when = f"accepted {got[0].accepted_at}" if got else "never accepted"
-                yield Violation("in_time", f"{one} on {channel}: {when}, expected by {late_at}", one.words)
+                yield Violation(invariant, f"{one} on {channel}: {when}, expected by {late_at}", one.words)
 
 
 def nothing_early(run: Run, oracle: Oracle) -> Iterator[Violation]:
@@ -78,9 +84,10 @@ def nothing_early(run: Run, oracle: Oracle) -> Iterator[Violation]:
                 )  # fmt: skip
         elif row.cause == "moved" and not (run.profile.steps or run.profile.glimpses or run.profile.store):
             # Damping runs from when the files were read, by a clock that may have been behind then; a slow ledger
-            # can have it a long time after.
+            # can have it a long time after, and a few slow calls some seconds.
             since = _moved_away(oracle, row.milestone, row.moved_from, one.seq)
-            if since is not None and one.looked < since + timedelta(seconds=DAMPING_S - 5):
+            damped_s = DAMPING_S - 20 - 2 * run.profile.planning_s * run.profile.milestones
+            if since is not None and one.looked < since + timedelta(seconds=damped_s):
                 yield Violation(
                     "nothing_early", f"the move of {row.milestone} at {since} told at {one.looked}",
                     (f"{row.milestone} ",),
@@ -154,7 +161,7 @@ def one_coalesced_message_after_outage(run: Run, oracle: Oracle) -> Iterator[Vio
 def in_line(run: Run, oracle: Oracle) -> Iterator[Violation]:
     """In the end the ledger knows the windows that the files have, and nothing else."""
     for name, known in sorted(run.facts.adoptions.items()):
-        spec, last = run.files.of(name), known[-1].spec
+        spec, last = oracle.filed(run.files, name), known[-1].spec
         if (windows_of(spec) if spec else None) != (windows_of(last) if last else None):
             yield Violation("in_line", f"{name}: the files have {spec}, the ledger {last}", (f"{name} ",))
     for spec in run.files.specs:

@@ -11,7 +11,7 @@ from alertd.core.config import Config, Definitions, Timeline
 from alertd.core.planning.audit import Audit
 from alertd.engine.daemon import Daemon
 from alertd.engine.deps import Dependencies
-from alertd.engine.files import InlineWorker
+from alertd.engine.files import FileWorker, InlineWorker
 from alertd.engine.timer import Chore
 from alertd.errors import AlertdError, LedgerError
 from alertd.ports import Ledger, Notifier
@@ -32,10 +32,36 @@ DAY_S = 86_400.0
 POLL_S = 30.0
 START_AGAIN_S = 5.0
 WATCHDOG_S = 180.0
+MOST_READ = 4
+"""Of how many readings a node remembers what the files were: one is planned by while another is read."""
 
 
 class LiveDaemon(Daemon):
     """The real daemon; only its waiting is done here, since APScheduler goes by the machine's own clock."""
+
+    def __init__(self, deps: Dependencies) -> None:
+        super().__init__(deps)
+        adopt = self._planner.adopt
+
+        async def adopt_noted(definitions: Definitions, config: Config, *, reconsider: bool) -> None:
+            if isinstance(self._worker, SimWorker):
+                self._worker.note_adopted(definitions)
+            await adopt(definitions, config, reconsider=reconsider)
+
+        self._planner.adopt = adopt_noted  # type: ignore[method-assign]
+
+    @property
+    def _worker(self) -> FileWorker:
+        return self._deps.file_worker
+
+    def _compute(self) -> None:
+        if isinstance(self._worker, SimWorker):
+            self._worker.compute()
+
+    async def _give_way(self) -> None:
+        # It is called for each milestone that is planned.
+        self._compute()
+        await super()._give_way()
 
     async def live(self, chores: Mapping[str, float]) -> None:
         """As ``run``, with the looks as often as a simulator can afford.
@@ -57,7 +83,7 @@ class LiveDaemon(Daemon):
 
     async def _until(self, next_at: datetime | None, longest_s: float) -> None:
         wait_s = longest_s
-        if not cast(SimWorker, self._deps.file_worker).answers:
+        if isinstance(self._worker, SimWorker) and not self._worker.answers:
             # The real one asks every two seconds, and looks at the latest after half a minute.
             self._timer.wanted.add(Chore.FILES)
             wait_s = min(wait_s, POLL_S)
@@ -86,7 +112,7 @@ class LiveDaemon(Daemon):
             "in flight": sender.count,
             "leases": len(sender._leases),
             "leased ahead": len(sender._ahead),
-            "given back": len(sender._released),
+            "given back": len(sender._released._leases),
             "unsettled": len(sender._settler.finished),
             "notices": len(sender._settler.notices),
             "notifiers": len(sender._retired),
@@ -95,21 +121,29 @@ class LiveDaemon(Daemon):
 
 
 class SimWorker:
-    """Stands where the thread stands that reads files: a call waits as long as the folder does not answer."""
+    """Stands where the thread stands that reads files: a call waits as long as the folder does not answer.
 
-    def __init__(self, hangs: Callable[[], bool]) -> None:
-        self._hangs = hangs
+    It makes one call after the other, and each takes its time.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
         self._waiting: list[Callable[[], None]] = []
+        self._busy_until_s = 0.0
 
     @property
     def answers(self) -> bool:
-        """Whether no call waits."""
+        """Whether no call waits for the folder to answer."""
         return not self._waiting
 
     def submit(self, call: Callable[[], T], done: Callable[[T | Exception], None]) -> None:
         """Make a call, now or when the folder answers."""
-        if self._hangs():
+        world, reading_s = self._node.world, self._node.world.profile.reading_s
+        if world.files_hang:
             self._waiting.append(lambda: InlineWorker().submit(call, done))
+        elif reading_s:
+            self._busy_until_s = max(self._busy_until_s, world.loop.time()) + reading_s
+            world.loop.call_at(self._busy_until_s, lambda: InlineWorker().submit(call, done))
         else:
             InlineWorker().submit(call, done)
 
@@ -118,6 +152,14 @@ class SimWorker:
         waiting, self._waiting = self._waiting, []
         for make in waiting:
             make()
+
+    def compute(self) -> None:
+        """Let the time pass that it takes to plan a milestone."""
+        self._node.world.loop.work(self._node.world.profile.planning_s)
+
+    def note_adopted(self, definitions: Definitions) -> None:
+        """Note that the node plans by these from now on."""
+        self._node.note_adopted(definitions)
 
 
 class ServiceManager:
@@ -172,6 +214,7 @@ class Node:
         self.clock = NodeClock(world.now, world.loop.time)
         self.life = 0
         self.files: Files = world.files
+        self.read: list[tuple[Definitions, Files]] = []
         self.is_old = False
         self.lacks = ""
         self.daemon: LiveDaemon | None = None
@@ -180,13 +223,18 @@ class Node:
         self.heard: Callable[[], None] | None = None
         self.up_since = world.now()
         self.manager = ServiceManager(world.now)
-        self.worker = SimWorker(lambda: world.files_hang)
+        self.worker = SimWorker(self)
 
     # -- life
 
     @property
     def is_up(self) -> bool:
         return self._main is not None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it has leased nothing, so that it can be killed without anything being sent again."""
+        return self.daemon is None or not any(self.daemon.sizes[what] for what in ("leases", "leased ahead"))
 
     def switch_on(self) -> None:
         """Start the daemon, under a new owner name."""
@@ -236,7 +284,7 @@ class Node:
             except AlertdError as error:
                 # As systemd does it: start again in a while. There is no daemon meanwhile.
                 self.say("ended", type(error).__name__)
-                if not isinstance(error, LedgerError) and not self.files.config_broken:
+                if not isinstance(error, LedgerError) and not (self.read and self.read[-1][1].config_broken):
                     self.observer.surprise(self, error)
                 await asyncio.sleep(START_AGAIN_S)
             except Exception as error:
@@ -261,6 +309,7 @@ class Node:
             node=f"{self.name}:{life}",
             beat=self._beat,
             limits=self.world.profile.limits,
+            plan_at_once=self.world.profile.plan_at_once,
             systemd=cast(Systemd, self.manager),
             is_gone=lambda other: other.startswith(f"{self.name}:") and other != f"{self.name}:{life}",
         )
@@ -271,8 +320,15 @@ class Node:
 
     def _load(self) -> Definitions:
         files = self.world.files.as_before_leads if self.is_old else self.world.files
-        self.files = files.without_zone(self.lacks) if self.lacks else files
-        return definitions(self.files, self.world.version)
+        files = files.without_zone(self.lacks) if self.lacks else files
+        found = definitions(files, self.world.version)
+        self.read = [*self.read[1 - MOST_READ :], (found, files)]
+        return found
+
+    def note_adopted(self, found: Definitions) -> None:
+        """Note which files the node goes by from now on."""
+        last = [files for one, files in self.read if one.fingerprint == found.fingerprint]
+        self.files = last[-1] if last else self.files
 
     def _read_timeline(self, timeline: Timeline) -> Timeline:
         files = self.world.files.as_before_leads if self.is_old else self.world.files
@@ -386,6 +442,9 @@ class Node:
 
     def is_silent(self, channel: str) -> bool:
         return self.world.is_deaf or channel in self.world.silent
+
+    def is_hanging(self, channel: str) -> bool:
+        return channel in self.world.hanging
 
     def say(self, what: str, detail: str = "") -> None:
         self.world.trace.add(self.name, what, detail)

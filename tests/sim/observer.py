@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from alertd.core.ledger.records import DeliveryState, Lease, ReminderState, ScheduledReminder
@@ -30,7 +30,7 @@ from tests.sim.facts import (
     Stop,
     Verdict,
 )
-from tests.sim.spec import LEADS
+from tests.sim.spec import LEADS, Spec
 
 if TYPE_CHECKING:
     from tests.sim.node import Node
@@ -59,6 +59,7 @@ class Observer:
         self._open: dict[tuple[str, str], Sending] = {}
         self._owed: dict[str, ScheduledReminder] = {}
         self._deliveries: dict[str, DeliveryState] = {}
+        self._done: dict[str, dict[str, date]] = {}
         self._calls: dict[tuple[str, int], tuple[int, int]] = {}
 
     # -- the ledger
@@ -90,6 +91,9 @@ class Observer:
         match name:
             case "apply":
                 self._applied(node, args[0])
+            case "read_done_dates":
+                self._done[node.name] = dict(result)
+                return
             case "take_lead":
                 self._granted(node, result)
             case "bind":
@@ -122,19 +126,7 @@ class Observer:
 
     def _applied(self, node: Node, changes: Changes) -> None:
         for one in changes.owed:
-            window = one.window_id
-            self.facts.rows[one.key] = Row(
-                key=one.key,
-                milestone=one.milestone,
-                receiver=one.receiver,
-                cause=one.cause.value,
-                offset=one.offset,
-                window=window,
-                moved_from=frozenset(value.window_id for value in one.move.before)
-                if one.move
-                else frozenset(),
-                moved_to=frozenset(value.window_id for value in one.move.after) if one.move else frozenset(),
-            )
+            self.facts.rows[one.key] = _row(one)
         if changes.records or changes.owed or changes.cancelled:
             names = {one.id for one in changes.records} | {one.milestone for one in changes.owed}
             found = Reconciled(
@@ -145,7 +137,7 @@ class Observer:
         touched = {one.id for one in changes.records} | {one.milestone for one in changes.owed}
         touched |= {self.facts.rows[key].milestone for key, _ in changes.cancelled}
         for name in sorted(touched):
-            spec = None if name in gone else node.files.of(name)
+            spec = None if name in gone else self._find_spec(node, name)
             adoption = Adoption(
                 seq=self.next(), at=self._world.now(), milestone=name, spec=spec, rules=node.files.rules
             )
@@ -153,6 +145,16 @@ class Observer:
             if not known or (known[-1].spec, known[-1].rules) != (spec, adoption.rules):
                 known.append(adoption)
                 node.say("adopted", f"{name} {', '.join(spec.deadlines) if spec else 'withdrawn'}")
+
+    def _find_spec(self, node: Node, name: str) -> Spec | None:
+        """What the node has written of a milestone: what its files say, with dates that count from what it had read."""
+        follower = node.files.follower(name)
+        if follower is None:
+            return node.files.of(name)
+        known = self.facts.adoptions.get(follower.base)
+        return follower.resolve(
+            known[-1].spec if known else None, self._done.get(node.name, {}).get(follower.base)
+        )
 
     def _granted(self, node: Node, term: int | None) -> None:
         if term is not None:
@@ -259,10 +261,7 @@ class Observer:
         """What came with an action or a decision: the news that something is done, and repeats."""
         for one in owed:
             if one.key not in self.facts.rows:
-                self.facts.rows[one.key] = Row(
-                    key=one.key, milestone=one.milestone, receiver=one.receiver, cause=one.cause.value,
-                    offset=one.offset, window=one.window_id,
-                )  # fmt: skip
+                self.facts.rows[one.key] = _row(one)
 
     def confirmed(self, milestone: str, kind: str, said_at: datetime) -> None:
         """Whoever said it knows that it is written down."""
@@ -383,3 +382,17 @@ class Observer:
     def next(self) -> int:
         self._seq += 1
         return self._seq
+
+
+def _row(owed: ScheduledReminder) -> Row:
+    move = owed.move
+    return Row(
+        key=owed.key,
+        milestone=owed.milestone,
+        receiver=owed.receiver,
+        cause=owed.cause.value,
+        offset=owed.offset,
+        window=owed.window_id,
+        moved_from=frozenset(value.window_id for value in move.before) if move else frozenset(),
+        moved_to=frozenset(value.window_id for value in move.after) if move else frozenset(),
+    )

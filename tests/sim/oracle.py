@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
 from tests.sim.expected import Rung, receivers_of, rungs_of, windows_of
 from tests.sim.facts import Adoption, Facts, Row, Saying, Sending, Verdict
-from tests.sim.spec import CATCH_UP_DAYS, OPS, SPARE, Spec
+from tests.sim.spec import CATCH_UP_DAYS, OPS, SPARE, Files, Spec
 
 CATCH_UP = timedelta(days=CATCH_UP_DAYS)
 REMINDERS = frozenset({"opens", "approaching", "due", "overdue"})
@@ -93,6 +93,14 @@ class Oracle:
         }
 
     @cached_property
+    def rows_of(self) -> dict[str, list[Row]]:
+        """The rows of each milestone."""
+        found: dict[str, list[Row]] = defaultdict(list)
+        for row in self.facts.rows.values():
+            found[row.milestone].append(row)
+        return found
+
+    @cached_property
     def verdicts_of(self) -> dict[str, list[Verdict]]:
         found: dict[str, list[Verdict]] = defaultdict(list)
         for one in self.facts.verdicts:
@@ -151,6 +159,10 @@ class Oracle:
         found = [one for one in self.facts.adoptions.get(milestone, ()) if one.seq <= seq]
         return found[-1] if found else None
 
+    def is_down(self, begins: datetime, ends: datetime) -> bool:
+        """Whether no node was up at some moment of a span."""
+        return any(outage.begins <= ends and begins <= outage.ends for outage in self.facts.outages)
+
     def adoptions_between(self, milestone: str, begins: datetime, ends: datetime) -> list[Adoption]:
         """Those in force at some moment of a span."""
         known = self.facts.adoptions.get(milestone, [])
@@ -184,6 +196,22 @@ class Oracle:
     def is_acked(self, standing: Standing, windows: frozenset[str], at: datetime) -> bool:
         ack = standing.ack
         return ack is not None and ack.until is not None and at < ack.until and windows <= ack.windows
+
+    def filed(self, files: Files, name: str) -> Spec | None:
+        """A milestone as the files have it; with dates that count from what the ledger has, if they count from another."""
+        follower = files.follower(name)
+        if follower is None:
+            return files.of(name)
+        known = self.facts.adoptions.get(follower.base, [])
+        return follower.resolve(known[-1].spec if known else None, self.done_on(follower.base, 10**9))
+
+    def done_on(self, milestone: str, seq: int) -> date | None:
+        """On which day a milestone was done, by what people had said."""
+        day = None
+        for one in self.facts.sayings.get(milestone, ()):
+            if one.seq <= seq and one.kind in {"done", "cancel", "reopen"}:
+                day = one.said_at.date() if one.kind == "done" else None
+        return day
 
     def was_stopped(self, milestone: str, begins: datetime, ends: datetime) -> bool:
         """Whether at some moment of a span somebody had said to be quiet about it."""

@@ -57,6 +57,8 @@ class Person:
             + [ActionKind.DONE, ActionKind.CANCEL]
             + [ActionKind.REOPEN] * 3
         )
+        if world.files.followers:
+            kinds += [ActionKind.DONE] * 6
         kind = luck.choice(kinds)
         await self._until_confirmed(self._action(kind, name))
         if kind in {ActionKind.DONE, ActionKind.CANCEL} and luck.random() < 0.6:

@@ -76,7 +76,24 @@ PLANTED: Mapping[str, Planted] = {
     "raise what nobody expects": _ledger("calm", "no_surprises", of_pace.Trips),
     "never read the files again": _daemon("moving", "in_line", of_node.NeverReadsAgain),
     "trust a file by its name": _daemon("moving", "in_line", of_node.TrustsTheName),
-    "keep fingerprints that are outdated": _ledger("violent", "in_line", of_ledger.KeepsFingerprints),
+    "trust a fingerprint of another environment": _daemon(
+        "moving", "planned_as_filed", of_node.TrustsAnyEnvironment
+    ),
+    "trust a fingerprint with other done dates": _ledger(
+        "relative", "done_dates_are_followed", of_ledger.TrustsOtherDoneDates
+    ),
+    "follow no done dates": _daemon("relative", "done_dates_are_followed", of_node.FollowsNoDoneDates),
+    "planning does not give way": _daemon("planning", "planning_delays_nothing", of_node.HoldsTheLoop),
+    "planning gives way and sends nothing": _daemon(
+        "planning", "planning_delays_nothing", of_node.OnlyLooksAround
+    ),
+    "serve the longest backlog first": _ledger(
+        "crowded", "no_receiver_starves", of_ledger.ServesTheLongestBacklogFirst
+    ),
+    "let channels that hang keep all places": _daemon(
+        "crowded", "no_receiver_starves", of_node.LetsHangingChannelsKeepAllPlaces
+    ),
+    "keep fingerprints that are outdated": _ledger("planning", "filed_in_time", of_ledger.KeepsFingerprints),
     "ignore mutes": _daemon("muted", "muted_waits", of_node.IgnoresMutes),
     "ignore the rate": _daemon("burst", "rate_limits_hold", of_node.IgnoresRates),
     "feed the watchdog anyway": _daemon("watched", "silence_is_loud", of_node.FeedsTheWatchdogAnyway),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -189,6 +190,37 @@ class ExpiresEverything(SimLedger):
             )
             for owed, record in await super().find_due(now, limit, besides, skip)
         ]
+
+
+class TrustsOtherDoneDates(SimLedger):
+    """A fingerprint is taken for one of today's done dates."""
+
+    async def read_fingerprints(self) -> Any:
+        done = await self.read_done_dates()
+        kept = await super().read_fingerprints()
+        return [
+            replace(one, done={base: done[base] for base in sorted(one.bases) if base in done})
+            for one in kept
+        ]
+
+
+class ServesTheLongestBacklogFirst(SimLedger):
+    """Only the channel for which the most waits is served."""
+
+    async def lease(self, *args: Any, **kwargs: Any) -> Any:
+        now = args[1]
+        waiting = Counter(
+            made.channel
+            for made in self._deliveries.values()
+            if made.state is DeliveryState.READY and made.bound_at <= now
+        )
+        if waiting:
+            longest = max(sorted(waiting), key=lambda channel: waiting[channel])
+            kwargs["most"] = {
+                channel: number if channel == longest else 0
+                for channel, number in (kwargs.get("most") or {}).items()
+            }
+        return await super().lease(*args, **kwargs)
 
 
 class TakesStraysAtOnce(SimLedger):

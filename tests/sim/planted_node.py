@@ -54,6 +54,72 @@ class TrustsTheName(LiveDaemon):
         )
 
 
+class TrustsAnyEnvironment(LiveDaemon):
+    """What was reconciled by another configuration or by other time zones is trusted."""
+
+    def __init__(self, deps: Dependencies) -> None:
+        def load() -> Definitions:
+            found = deps.load()
+            blind = tuple(replace(one, environment="any") for one in found.timelines)
+            real.update(zip(blind, found.timelines, strict=True))
+            return replace(found, timelines=blind)
+
+        real: dict[Timeline, Timeline] = {}
+        super().__init__(
+            replace(
+                deps,
+                load=load,
+                read_timeline=lambda blind: replace(
+                    blind, milestones=deps.read_timeline(real[blind]).milestones
+                ),
+            )
+        )
+
+
+class FollowsNoDoneDates(LiveDaemon):
+    """That something was done moves no deadline that counts from it, until all is planned again."""
+
+    def __init__(self, deps: Dependencies) -> None:
+        super().__init__(deps)
+
+        async def read_version_only() -> bool:
+            self._planner.done = await deps.ledger.read_done_dates()
+            return True
+
+        self._planner.follow_done_dates = read_version_only  # type: ignore[method-assign]
+
+
+class HoldsTheLoop(LiveDaemon):
+    """Nothing else is done before all is planned."""
+
+    async def _give_way(self) -> None:
+        self._compute()
+
+
+class OnlyLooksAround(LiveDaemon):
+    """While all is planned other tasks go on, and nothing that falls due is sent."""
+
+    async def _give_way(self) -> None:
+        self._compute()
+        await asyncio.sleep(0)
+
+
+class LetsHangingChannelsKeepAllPlaces(LiveDaemon):
+    """While as many sends are in flight as may be, no channel may start another."""
+
+    def __init__(self, deps: Dependencies) -> None:
+        super().__init__(deps)
+        leaser = self._sender._leaser
+        lease_next = leaser.lease_next
+
+        async def lease_if_free(*args: Any) -> Any:
+            if leaser._busy.total() >= leaser._limits.in_flight:
+                return (), False
+            return await lease_next(*args)
+
+        leaser.lease_next = lease_if_free  # type: ignore[assignment, method-assign, assignment]
+
+
 class IgnoresMutes(LiveDaemon):
     """What is muted goes out all the same."""
 

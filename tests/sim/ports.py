@@ -133,6 +133,7 @@ class SimNotifier:
         node = self._node
         sending = node.observer.started(node, self._channel, message)
         fault = SendFault.BROKEN if node.is_silent(self._channel) else node.dice.send_fault()
+        fault = SendFault.HANGS if node.is_hanging(self._channel) else fault
         sending.fault = fault
         node.say("send", f"{self._channel} {message.id} {node.observer.words(sending)} {fault}".rstrip())
         try:
@@ -147,6 +148,8 @@ class SimNotifier:
         node, dice = self._node, self._node.dice
         arrive = node.observer.arrived
         await asyncio.sleep(MOMENT_S * (1 + dice.random.random()))
+        if node.world.profile.send_s:
+            await asyncio.sleep(node.world.profile.send_s * dice.random.random())
         if node.is_poisoned(self._channel, node.observer.milestones(sending)):
             node.world.attend(node.world.now() + POISONED_FOR)
             node.crash()

@@ -39,6 +39,13 @@ class Profile:
         poison: whether one milestone's messages to one channel end the process of whoever sends them.
         watched: whether the nodes audit themselves every minute, and are looked at as often.
         limits: how much a node sends and leases at once.
+        followers: milestones whose deadlines count from others.
+        planning_s: how long a node computes for each milestone that it plans, with nothing else done meanwhile.
+        reading_s: how long a file takes to be read.
+        plan_at_once: how many milestones are planned and written in one transaction.
+        reloads: times that all is planned again shortly before something is due.
+        hangings: channels that do not answer for minutes or hours.
+        send_s: how long a send takes at the most where nothing goes wrong.
         interruptions: how likely, each time that a node has leased ahead, somebody acts on what it has leased
             or the node is told to stop.
         share: how many seeds every test run plays of it; more are spread alike.
@@ -74,6 +81,13 @@ class Profile:
     restarts: int = 0
     watched: bool = False
     limits: SenderLimits = LIMITS
+    followers: int = 0
+    planning_s: float = 0.0
+    reading_s: float = 0.0
+    plan_at_once: int = 100
+    reloads: int = 0
+    hangings: int = 0
+    send_s: float = 0.0
     interruptions: float = 0.0
     share: int = 10
     rules: Rules = Rules()
@@ -85,6 +99,7 @@ class Profile:
             self.store or self.crash or self.stall or self.send
             or self.kills or self.outages or self.silences or self.steps or self.glimpses
             or self.dead_ledgers or self.full_ledgers or self.freezes or self.deafness or self.poison
+            or self.hangings
         )  # fmt: skip
 
     @property
@@ -93,7 +108,7 @@ class Profile:
         return bool(
             self.store or self.crash or self.stall or self.send or self.kills or self.outages
             or self.silences or self.dead_ledgers or self.full_ledgers or self.freezes or self.deafness
-            or self.poison
+            or self.poison or self.hangings
         )  # fmt: skip
 
 
@@ -101,8 +116,8 @@ PROFILES: dict[str, Profile] = {
     one.name: one
     for one in (
         Profile(name="calm", days=120, share=12),
-        Profile(name="moving", days=120, edits=14, people=10, share=46),
-        Profile(name="muted", days=120, edits=8, people=10, rules=Rules(mute_weekends=True), share=32),
+        Profile(name="moving", days=120, edits=14, people=10, share=40),
+        Profile(name="muted", days=120, edits=8, people=10, rules=Rules(mute_weekends=True), share=28),
         Profile(
             name="faulty",
             store=0.02,
@@ -113,7 +128,7 @@ PROFILES: dict[str, Profile] = {
             kills=2,
             outages=1,
             silences=2,
-            share=44,
+            share=38,
         ),
         Profile(
             name="violent",
@@ -132,7 +147,7 @@ PROFILES: dict[str, Profile] = {
             steps=2,
             rules=Rules(mute_weekends=True),
         ),
-        Profile(name="clocky", share=37, days=120, steps=14, edits=3, people=3),
+        Profile(name="clocky", share=33, days=120, steps=14, edits=3, people=3),
         Profile(name="glimpsed", share=6, days=90, glimpses=20, edits=4, people=4),
         Profile(name="off", days=160, share=14, outages=5, edits=4, people=4),
         Profile(
@@ -189,6 +204,63 @@ PROFILES: dict[str, Profile] = {
             limits=FEW_PLACES,
             interruptions=0.3,
             share=3,
+        ),
+        Profile(
+            name="relative",
+            days=90,
+            milestones=3,
+            followers=4,
+            edits=4,
+            people=24,
+            outages=6,
+            share=3,
+        ),
+        Profile(
+            name="planning",
+            days=12,
+            calm_days=3,
+            milestones=40,
+            planning_s=1.5,
+            reading_s=1.0,
+            plan_at_once=5,
+            reloads=14,
+            edits=4,
+            people=2,
+            share=2,
+        ),
+        Profile(
+            name="planning-faulty",
+            nodes=2,
+            days=16,
+            calm_days=4,
+            milestones=16,
+            followers=3,
+            planning_s=1.5,
+            reading_s=1.0,
+            plan_at_once=5,
+            reloads=10,
+            store=0.02,
+            crash=0.002,
+            stall=0.002,
+            send=0.2,
+            edits=8,
+            people=6,
+            kills=3,
+            steps=2,
+            limits=FEW_PLACES,
+            interruptions=0.2,
+            share=2,
+        ),
+        Profile(
+            name="crowded",
+            days=8,
+            calm_days=3,
+            milestones=40,
+            hangings=5,
+            send_s=1.0,
+            limits=SenderLimits(in_flight=3, per_channel=3, per_fast_channel=3),
+            rules=Rules(each_alone=True),
+            share=2,
         ),
         Profile(
             name="watched",

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from tests.sim.expected import days_of, rungs_of
+from tests.sim.expected import rungs_of
 from tests.sim.facts import Outage
 from tests.sim.people import Person
 from tests.sim.profile import Profile
-from tests.sim.spec import CHANNELS, DESK, OPS, Files, Spec
+from tests.sim.spec import CHANNELS, DESK, OPS, Files, Follower, Spec, days_of
 
 if TYPE_CHECKING:
     from tests.sim.node import Node
@@ -35,7 +36,12 @@ def first_files(luck: random.Random, profile: Profile, start: datetime) -> Files
             ladder=luck.choice(profile.ladders),
         )
         specs.append(spec)
-    return Files(specs=tuple(sorted(specs, key=lambda one: one.id)), rules=profile.rules)
+    specs = sorted(specs, key=lambda one: one.id)
+    followers = tuple(
+        Follower(id=f"c/r{number}", base=specs[number % len(specs)].id, days=3 + 9 * number)
+        for number in range(profile.followers)
+    )
+    return Files(specs=tuple(specs), followers=followers, rules=profile.rules)
 
 
 def _deadlines(luck: random.Random, start: date, profile: Profile) -> tuple[str, ...]:
@@ -71,6 +77,10 @@ class Script:
             world.at(self._moment(), lambda: self._kill(list[object](world.nodes)))
         for _ in range(profile.silences):
             world.at(self._moment(), self._silence)
+        for _ in range(profile.hangings):
+            world.at(self._moment(), self._hang_channel)
+        for _ in range(profile.reloads):
+            world.at(self._moment_before(), self._plan_all_again)
         for _ in range(profile.steps):
             world.at(self._moment(), self._step)
         for _ in range(profile.glimpses):
@@ -127,6 +137,19 @@ class Script:
         spread_s = luck.choice((0.2, 3.0, 60.0, 1800.0))
         return luck.choice(due) + timedelta(seconds=luck.gauss(0.0, spread_s))
 
+    def _moment_before(self) -> datetime:
+        """So shortly before something is due that it falls due while all is planned again."""
+        profile = self._world.profile
+        takes_s = profile.planning_s * profile.milestones
+        facts, luck = self._world.facts, self._luck
+        due = [
+            rung.at
+            for spec in self._world.files.specs
+            for rung in rungs_of(spec)
+            if facts.begins + timedelta(days=1) < rung.at < facts.heals - timedelta(hours=1)
+        ]
+        return luck.choice(due) - timedelta(seconds=luck.uniform(0.0, takes_s)) if due else self._moment()
+
     def _moment_for_leads(self) -> datetime:
         """Some time before something is due for the leads, or any time at all."""
         facts, luck = self._world.facts, self._luck
@@ -141,6 +164,39 @@ class Script:
         return luck.choice(due) - before if due else self._moment()
 
     # -- files
+
+    def _plan_all_again(self) -> None:
+        """Have everything planned again: because the configuration, or the titles have changed, while running or while off."""
+        world, luck = self._world, self._luck
+        files = world.files
+        if luck.random() < 0.35:
+            self._move_all_and_back()
+            return
+        if luck.random() < 0.3:
+            retitled = tuple(replace(one, title=one.title + "!") for one in files.specs)
+            world.write(replace(files, specs=retitled), "all titled")
+            return
+        node = luck.choice(world.nodes)
+        if luck.random() < 0.3 and node.is_idle:
+            self._kill([node], down_s=luck.uniform(0.1, 20.0))
+        rules = replace(files.rules, edition=files.rules.edition + 1)
+        world.write(replace(files, rules=rules), f"edition {rules.edition}")
+
+    def _move_all_and_back(self) -> None:
+        """All dates of a timeline move. While that is planned the files are as they were again, perhaps after a kill."""
+        world, luck = self._world, self._luck
+        timeline = luck.choice("ab")
+        before = [spec for spec in world.files.specs if spec.timeline == timeline]
+        moved = [replace(spec, deadlines=(self._other(spec), *spec.deadlines[1:])) for spec in before]
+        self._write_all(moved, f"all of {timeline} moved")
+        node = luck.choice(world.nodes)
+
+        def take_back() -> None:
+            if node.is_idle and luck.random() < 0.7:
+                self._kill([node], down_s=luck.uniform(0.1, 20.0))
+            self._write_all(before, f"all of {timeline} moved back")
+
+        world.later(luck.uniform(3.0, world.profile.planning_s * world.profile.milestones), take_back)
 
     def _edit(self) -> None:
         luck, files = self._luck, self._world.files
@@ -163,6 +219,9 @@ class Script:
 
     def _withdraw(self, spec: Spec) -> None:
         world = self._world
+        if any(one.base == spec.id for one in world.files.followers):
+            # A file whose deadlines count from what is nowhere would be refused.
+            return
         world.write(world.files.without(spec.id), f"{spec.id} withdrawn")
         if self._luck.random() < 0.7:
             returns_s = self._luck.choice((30.0, 1800.0, 5 * DAY_S))
@@ -218,6 +277,12 @@ class Script:
     def _write(self, spec: Spec, what: str) -> None:
         self._world.write(self._world.files.with_spec(spec), f"{spec.id} {what} {', '.join(spec.deadlines)}")
 
+    def _write_all(self, specs: Sequence[Spec], what: str) -> None:
+        files = self._world.files
+        for spec in specs:
+            files = files.with_spec(spec)
+        self._world.write(files, what)
+
     def _other(self, spec: Spec) -> str:
         """Another date: often near, so that old and new reminders are close to each other."""
         luck = self._luck
@@ -233,11 +298,11 @@ class Script:
 
     # -- machines
 
-    def _kill(self, nodes: list[object]) -> None:
+    def _kill(self, nodes: list[object], down_s: float = 0.0) -> None:
         luck = self._luck
-        if len(nodes) == len(self._world.nodes):
+        if not down_s and len(nodes) == len(self._world.nodes):
             down_s = luck.choice((60.0, HOUR_S, 3 * DAY_S, 12 * DAY_S, 45 * DAY_S)) * luck.uniform(0.5, 1.2)
-        else:
+        elif not down_s:
             down_s = luck.choice((1.0, 30.0, HOUR_S, DAY_S))
         for node in self._world.nodes:
             if node in nodes:
@@ -385,6 +450,16 @@ class Script:
         world.facts.silences.append((channel, world.now(), world.now() + timedelta(seconds=for_s)))
         world.trace.add("sink", "silent", f"{channel} for {for_s:.0f} s")
         world.later(for_s, lambda: world.silent.discard(channel))
+
+    def _hang_channel(self) -> None:
+        """A receiver that takes every request and answers none."""
+        world, luck = self._world, self._luck
+        channel = luck.choice([one for name, ones in CHANNELS.items() if name != OPS for one in ones])
+        for_s = luck.choice((600.0, HOUR_S, 5 * HOUR_S))
+        world.hanging.add(channel)
+        world.facts.hangings.append((channel, world.now(), world.now() + timedelta(seconds=for_s)))
+        world.trace.add("sink", "hangs", f"{channel} for {for_s:.0f} s")
+        world.later(for_s, lambda: world.hanging.discard(channel))
 
     def _glimpse(self) -> None:
         luck, world = self._luck, self._world

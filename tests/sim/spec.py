@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+from calendar import monthrange
 from dataclasses import dataclass, replace
+from datetime import date, timedelta
 
 DESK, LEADS, OPS, SPARE = "desk", "leads", "ops", "spare"
 
@@ -33,6 +35,21 @@ class Ladder:
     on_day: bool = True
     opens: bool = True
     nag: int = 0
+
+
+FOLLOWS = "It follows"
+
+
+def days_of(deadline: str) -> tuple[date, date]:
+    """The first and the last day of ``2026-03-14``, ``2026-03`` or ``2026-03-06/2026-04-05``."""
+    if "/" in deadline:
+        first, _, last = deadline.partition("/")
+        return date.fromisoformat(first), date.fromisoformat(last)
+    if len(deadline) == 10:
+        day = date.fromisoformat(deadline)
+        return day, day
+    year, month = int(deadline[:4]), int(deadline[5:7])
+    return date(year, month, 1), date(year, month, monthrange(year, month)[1])
 
 
 LADDERS: dict[str, Ladder] = {
@@ -65,6 +82,30 @@ class Spec:
 
 
 @dataclass(frozen=True, slots=True)
+class Follower:
+    """A milestone whose deadline counts from another one, or from the date on which that was done.
+
+    Attributes:
+        base: the full id of the other.
+    """
+
+    id: str
+    base: str
+    days: int
+    zone: str = "Europe/Berlin"
+    ladder: str = "nagging"
+
+    def resolve(self, base: Spec | None, done_on: date | None) -> Spec:
+        """Count the deadlines from those of the base, or from its done date."""
+        spans = [days_of(one) for one in base.deadlines] if base else []
+        spans = [(done_on, done_on)] if done_on else spans
+        by = timedelta(days=self.days)
+        moved = [(first + by, last + by) for first, last in spans]
+        texts = [str(first) if first == last else f"{first}/{last}" for first, last in moved]
+        return Spec(id=self.id, deadlines=tuple(texts), zone=self.zone, title=FOLLOWS, ladder=self.ladder)
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """The part of ``alertd.yaml`` that differs.
 
@@ -73,6 +114,8 @@ class Rules:
         knows_leads: whether they are a receiver at all.
         rate: how fast ``RATED`` may be sent to.
         heartbeat: whether a dead man's switch is told of each audit.
+        each_alone: whether each milestone has a message of its own.
+        edition: a part of the configuration that all is planned by and that changes no plan.
     """
 
     leads: bool = True
@@ -80,6 +123,8 @@ class Rules:
     mute_weekends: bool = False
     rate: str = ""
     heartbeat: bool = False
+    each_alone: bool = False
+    edition: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +132,22 @@ class Files:
     """The folder at one moment.
 
     Attributes:
+        followers: the timeline ``c``, whose deadlines count from others.
         broken: timelines whose file cannot be read.
         config_broken: ``alertd.yaml`` itself cannot be read.
     """
 
     specs: tuple[Spec, ...]
+    followers: tuple[Follower, ...] = ()
     rules: Rules = Rules()
     broken: frozenset[str] = frozenset()
     config_broken: bool = False
 
     def of(self, name: str) -> Spec | None:
         return next((one for one in self.specs if one.id == name), None)
+
+    def follower(self, name: str) -> Follower | None:
+        return next((one for one in self.followers if one.id == name), None)
 
     @property
     def as_before_leads(self) -> Files:

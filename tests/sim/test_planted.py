@@ -37,7 +37,18 @@ def test_the_page_names_every_fault_and_every_invariant() -> None:
 
 def test_the_oracle_imports_nothing_of_the_product() -> None:
     """Else both could be wrong in the same way."""
-    judges = ("expected", "facts", "spec", "oracle", "losses", "finality", "books", "watching", "kinds")
+    judges = (
+        "expected",
+        "facts",
+        "spec",
+        "oracle",
+        "losses",
+        "finality",
+        "books",
+        "watching",
+        "kinds",
+        "waits",
+    )
     sources = [(FOLDER / f"{name}.py").read_text(encoding="utf-8") for name in judges]
 
     assert not [

@@ -69,6 +69,7 @@ class SimWorld:
         self.files = first_files(self.random, profile, START)
         self.version = 1
         self.silent: set[str] = set()
+        self.hanging: set[str] = set()
         self.facts = Facts(begins=START, heals=heals, ends=ends)
         self.facts.disk.append((START, self.files))
         self.observer = Observer(self, self.facts)
@@ -187,6 +188,7 @@ class SimWorld:
     def _heal(self) -> None:
         self.trace.add("world", "healed")
         self.silent.clear()
+        self.hanging.clear()
         self.ledger_is_dead = self.ledger_is_full = self.is_deaf = False
         self.poison = None
         for node in self.nodes:

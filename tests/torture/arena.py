@@ -40,6 +40,8 @@ FAIR_S = 2.0
 """How late a receiver may be told while another one fails, in the middle."""
 
 FAIR_OF = 20
+MANY_EDITS = 10
+
 RETRIED_S = 9.0
 """How late at the most: a machine under load may keep it from answering in time, once."""
 
@@ -58,11 +60,13 @@ class Arena:
     """See the module; made by :func:`an_arena`.
 
     Attributes:
+        started: all nodes, also those that a scenario has taken away.
         faults: what was done; a scenario adds to it.
         ahead: when the nodes' clock was set how far ahead, in seconds.
         loses_commits: the scenario's ledger may lose what was committed.
         lease_s: how long nodes that are started take a delivery for.
         hook_timeout_s: how long a receiver has to answer.
+        may_edit: the files are edited beside the scenario. It is turned off while an edit would undo a fault.
         counted: what the scenario counts for its row, by name.
         demands: what a scenario found wrong by itself.
     """
@@ -76,6 +80,7 @@ class Arena:
     database: str
     environment: dict[str, str]
     nodes: list[Node] = field(default_factory=list)
+    started: list[Node] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     timelines: list[promised.Timeline] = field(default_factory=list)
     receivers: list[str] = field(default_factory=list)
@@ -83,6 +88,7 @@ class Arena:
     loses_commits: bool = False
     lease_s: float = LEASE_S
     hook_timeout_s: float = HOOK_TIMEOUT_S
+    may_edit: bool = True
     counted: dict[str, int] = field(default_factory=dict)
     demands: list[str] = field(default_factory=list)
     cleanups: AsyncExitStack = field(default_factory=AsyncExitStack)
@@ -144,6 +150,7 @@ class Arena:
             self.bell,
         )
         self.nodes.append(made)
+        self.started.append(made)
         made.start()
         return made
 
@@ -257,6 +264,13 @@ class Arena:
 
     def count(self, name: str, by: int = 1) -> None:
         self.counted[name] = self.counted.get(name, 0) + by
+
+    def count_reloads(self) -> None:
+        """Count the reloads beside the scenario; a long one in which there was none is no test of them."""
+        reloads = sum(node.count_reloads() for node in self.started)
+        self.count("reloads", reloads)
+        edits = self.counted.pop("edits", 0)
+        self.demand(reloads > 0 or edits < MANY_EDITS, f"{edits} edits, and nothing was reloaded")
 
     def fair(self, receiver: str) -> None:
         """Nobody else's failure has delayed this receiver."""

@@ -72,10 +72,12 @@ def main() -> None:
         put(socket, "getaddrinfo", Names(Path(names)).getaddrinfo)
     lease_s = float(os.environ.get("TORTURE_LEASE_S", "0"))
     if lease_s:
-        from alertd.engine import delivery, self_audit, sender
+        from alertd.engine import delivery, leasing, self_audit, sender
+        from alertd.ports import AHEAD_FOR
 
-        for module in (self_audit, sender):
+        for module in (leasing, self_audit, sender):
             put(module, "LEASE_FOR", timedelta(seconds=lease_s))
+        put(leasing, "AHEAD_FOR", min(AHEAD_FOR, timedelta(seconds=lease_s)))
         put(delivery, "SEND_LIMIT_S", lease_s * SEND_SHARE)
         put(delivery, "SEND_WITHIN", timedelta(seconds=lease_s * (1 - SEND_SHARE)))
 

@@ -8,6 +8,7 @@ import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,17 @@ class Node:
         if pid:
             os.kill(pid, number)
         return pid
+
+    def ask_to_reload(self) -> None:
+        """SIGHUP, unless the process starts or ends: it would be killed by that."""
+        if self.is_ready and not self._stopping and not self._processes[-1].count("daemon.stopped"):
+            with suppress(ProcessLookupError):
+                # It was killed a moment ago.
+                self.signal(signal.SIGHUP)
+
+    def count_reloads(self) -> int:
+        """How often files were put in force after the start of a process."""
+        return sum(max(0, process.count("config.loaded") - 1) for process in self._processes)
 
     async def ended(self, pid: int) -> None:
         """Return when that process has ended and all that it said was read."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.torture.arena import Size, an_arena
+from tests.torture.editing import edited_beside
 from tests.torture.registry import Scenario
 
 
@@ -57,7 +58,9 @@ async def run(scenario: Scenario, size: Size, seed: str, keep: str = "", within:
     began = time.monotonic()
     async with an_arena(f"{seed}/{scenario.name}", within) as arena:
         try:
-            await scenario.run(arena, size)
+            async with edited_beside(arena, f"{seed}/{scenario.name}"):
+                await scenario.run(arena, size)
+            arena.count_reloads()
             await arena.stop()
         finally:
             if keep:

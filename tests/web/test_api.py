@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from alertd.core.config import Config
+from alertd.core.config import Config, list_milestones
 from alertd.core.ledger.outcome import Outcome, Rejected, Sent
 from alertd.core.milestones.status import NO_ACTIONS
 from alertd.notify.http.client import HttpClient
@@ -58,7 +58,7 @@ async def grow(act: Acting, number: int) -> Scene:
         )
         for index in range(number)
     ]
-    scene.define(*[m for t in scene.timelines for m in t.milestones], *made)
+    scene.define(*list_milestones(scene.timelines).values(), *made)
     assert act.stage.definitions is not None
     act.stage.definitions = replace(act.stage.definitions, timelines=scene.timelines)
     await scene.reconcile()

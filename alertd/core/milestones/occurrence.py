@@ -231,6 +231,7 @@ def fingerprint(*parts: str) -> str:
         hasher.update(len(raw).to_bytes(4, "big"))
         hasher.update(raw)
     number = int.from_bytes(hasher.digest(), "big")
+    # Two letters at a time, since planning makes millions of keys.
     pairs = []
     for _ in range(11):
         number, rest = divmod(number, 62 * 62)

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 
-from alertd.core.config import Problem, list_milestones
+from alertd.core.config import Problem, UnreadMilestones, list_milestones
 from alertd.core.milestones.milestone import Milestone
 from alertd.core.planning.relative import find_cycles, resolve_each
 from alertd.definitions.reading.reader import quote, suggest
@@ -29,7 +29,8 @@ def check_across(read: Mapping[str, TimelineRead], suggest: Suggest = suggest) -
     be computed, so the previous version of its milestones stays in force.
 
     Args:
-        read: the results of reading the timeline files, sorted by file name.
+        read: the results of reading the timeline files, sorted by file name. The milestones of a file that
+            counts from nothing, and from which nothing counts, are not needed.
         suggest: returns advice with the known id that is most similar to an unknown id.
     """
     found: dict[str, list[Problem]] = {}
@@ -155,8 +156,10 @@ def _find_unresolved(read: Mapping[str, TimelineRead], broken: set[str]) -> Iter
     known = {
         milestone.id: milestone
         for file, result in read.items()
-        if file not in broken and result.timeline is not None
-        for milestone in list_milestones([result.timeline]).values()
+        if file not in broken
+        and result.timeline is not None
+        and not isinstance(result.timeline.milestones, UnreadMilestones)
+        for milestone in result.timeline.milestones
     }
     places = [(file, after) for file, result in read.items() if file not in broken for after in result.after]
     _, failed = resolve_each(known, {})

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import ParamSpec, TypeVar
 
+from alertd.system.collector import pause_collector
 from alertd.system.worker_threads import WorkerThreads
 
 P = ParamSpec("P")
@@ -23,5 +24,15 @@ _threads = WorkerThreads("alertd-pages-made", THREADS)
 
 
 async def compute(work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call ``work`` in one of the threads and return its result."""
-    return await asyncio.wrap_future(_threads.submit(partial(work, *args, **kwargs)))
+    """Call ``work`` in one of the threads and return its result.
+
+    Meanwhile the garbage collector is off. It would go through all that a large page consists of again and
+    again, and all threads would wait.
+    """
+    call = partial(work, *args, **kwargs)
+    return await asyncio.wrap_future(_threads.submit(lambda: _compute(call)))
+
+
+def _compute(call: Callable[[], T]) -> T:
+    with pause_collector():
+        return call()

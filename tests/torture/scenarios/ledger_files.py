@@ -178,12 +178,15 @@ async def damaged(arena: Arena, size: Size) -> None:
     node = arena.node("a")
     await node.ready()
     await _some_come(arena)
+    # A reload that writes history writes the page too, from the daemon's cache, and so repairs it.
+    arena.may_edit = False
     _overwrite(path, "history")
     arena.count("pages overwritten")
     await arena.bell.within(FOUND_S, lambda: bool(node.events("ledger.damaged")), lambda: node.events()[-5:])
     await arena.bell.within(FOUND_S, lambda: bool(node.events("audit.failed")), lambda: node.events()[-5:])
     said = str(node.events("audit.failed")[0]["finding"])
     arena.demand(said.startswith("damaged: pages of the table history"), said)
+    arena.may_edit = True
     await arena.finish()
     arena.demand(len(node.pids) == 1, f"the daemon did not outlive it: {node.statuses}")
 

@@ -1,4 +1,4 @@
-"""Expand: the fingerprint of each timeline, and an index of the reminders that are deferred."""
+"""Expand: the fingerprint of each timeline, and indexes of the reminders that are deferred or expired."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -6,6 +6,7 @@ from alembic import op
 revision = "0008"
 down_revision = "0007"
 
+EXPIRED = sa.text("state = 'expired'")
 DEFERRED = sa.text("state = 'pending' AND wake_at > at")
 
 
@@ -21,8 +22,10 @@ def upgrade() -> None:
         sa.Column("details", sa.Text(), nullable=False, server_default=sa.text("''")),
     )
     op.create_index("owed_deferred", "owed", ["key"], sqlite_where=DEFERRED, postgresql_where=DEFERRED)
+    op.create_index("owed_expired", "owed", ["key"], sqlite_where=EXPIRED, postgresql_where=EXPIRED)
 
 
 def downgrade() -> None:
+    op.drop_index("owed_expired", "owed")
     op.drop_index("owed_deferred", "owed")
     op.drop_table("fingerprint")
