@@ -18,12 +18,12 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.late_stage import EVERY_S, LASTS_S, LIMIT_S, PER_FILE, Stage, find_free_port
+from bench.late_stage import EVERY_S, LASTS_S, LEDGER, LIMIT_S, LOOP, PER_FILE, Stage, find_free_port
 
 BEGINS_AFTER_S = 2.0
 """When the first probe of a load is due. The daemon looks every second whether the ledger has changed."""
@@ -49,8 +49,9 @@ class Lateness:
     Attributes:
         lost: probes that have not arrived.
         lag_s: the longest lag of the loop that the daemon has measured meanwhile; None if it does not say.
-        busy_s: how long one callback has kept the loop busy at most, by the time of the processor; 0 if none
-            was longer than LONG_S.
+        holders: what kept the loop, the ledger's thread, another thread or the garbage collector busy for
+            longer than LONG_S, by the time of the processor: the longest in seconds, how many there were, and
+            what the longest was.
         note: how much of the load was done.
     """
 
@@ -60,8 +61,12 @@ class Lateness:
     worst_s: float
     lost: int
     lag_s: float | None
-    busy_s: float
+    holders: Mapping[str, tuple[float, int, str]]
     note: str = ""
+
+    def get_longest(self, where: str) -> float:
+        """Return how many seconds something was busy at most; 0 if that was never long."""
+        return self.holders.get(where, (0.0, 0, ""))[0]
 
 
 # The loads. Each does its work until the instant is over, and says how much it did.
@@ -176,7 +181,7 @@ def measure_load(stage: Stage, name: str) -> Lateness:
         worst_s=late[-1],
         lost=len(due) - len(late),
         lag_s=_find_longest(stage.read_lag(since=lag)),
-        busy_s=stage.find_longest_callback(since=logged),
+        holders=stage.find_longest(since=logged),
         note=note,
     )
 
@@ -207,7 +212,7 @@ def format_line(found: Lateness, alone: Lateness | None) -> str:
     pairs = zip(_get_times(found), _get_times(alone), strict=True)
     ratios = " ".join(f"{mine / its:6.1f}" for mine, its in pairs)
     lag = "" if found.lag_s is None else f"{found.lag_s * 1e3:8.0f}"
-    busy = f"{found.busy_s * 1e3:5.0f}"
+    busy = f"{found.get_longest(LOOP) * 1e3:5.0f} {found.get_longest(LEDGER) * 1e3:6.0f}"
     lost = f"  {found.lost} lost" if found.lost else ""
     return f"{found.load:32}{times}   {ratios} {lag:>9} {busy}   {found.note}{lost}"
 
@@ -216,17 +221,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.late", description=__doc__)
     parser.add_argument("milestones", nargs="?", type=int, default=100_000)
     parser.add_argument("loads", nargs="*", choices=[*LOADS, []], help=", ".join(LOADS))
+    parser.add_argument("--holders", action="store_true", help="say what was busy for long")
     given = parser.parse_args()
     print(f"{given.milestones:,} milestones; a probe every {EVERY_S * 1e3:.0f} ms; milliseconds late")
     print(
         f"{'beside':32}{'p50':>7} {'p99':>7} {'worst':>7}   {'p50':>6} {'p99':>6} {'worst':>6} "
-        f"{'lag':>9}  {'busy':>4}"
+        f"{'lag':>9}  {'busy':>4} {'ledger':>6}"
     )
     print(f"{'':56}{'(of that without a load)':>20}")
     alone: Lateness | None = None
     for found in measure(given.milestones, given.loads or tuple(LOADS)):
         alone = alone or found
         print(format_line(found, alone), flush=True)
+        if given.holders:
+            for where, (longest, count, what) in sorted(found.holders.items()):
+                print(f"    {where}: {count} times, at most {longest * 1e3:.0f} ms: {what[:200]}", flush=True)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -14,13 +15,18 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
+
+from alertd.system import worker_threads
 
 PER_FILE = 500
 PROBES = 3_000
@@ -33,6 +39,9 @@ LASTS_S = 20.0
 LIMIT_S = 400.0
 LONG_S = 0.02
 """How long a callback may keep the loop busy, by the time of the processor, before the benchmark notes it."""
+
+LOOP, LEDGER = "loop", "alertd-ledger"
+"""Where the loop and the ledger's thread are noted."""
 
 PARKED = timedelta(days=60)
 CHORES = {"AUDIT_EVERY_S": 6.0, "PRUNE_EVERY_S": 8.0}
@@ -113,23 +122,53 @@ def run_daemon(arguments: list[str]) -> None:
 
 
 def note_long_callbacks() -> None:
-    """Write to standard error what holds up the loop for long, by the time of the processor.
+    """Write to standard error what holds up the loop, the ledger or the interpreter for long.
 
-    On a busy machine the wall clock says little: the process may not run at all for a while.
+    All times are of the processor. On a busy machine the wall clock says little: the process may not run at
+    all for a while.
     """
-    run = asyncio.Handle._run
+    run, call = asyncio.Handle._run, worker_threads._call
 
     def run_and_measure(handle: asyncio.Handle) -> None:
         began_s = time.thread_time()
         run(handle)
-        took_s = time.thread_time() - began_s
-        if took_s > LONG_S:
-            print(
-                json.dumps({"bench": "long", "ms": round(took_s * 1e3), "what": repr(handle)}),
-                file=sys.stderr,
-            )
+        _note(LOOP, began_s, handle)
+
+    def call_and_measure(future: Future[Any], work: Callable[[], Any]) -> None:
+        began_s = time.thread_time()
+        call(future, work)
+        _note(threading.current_thread().name, began_s, work)
+
+    collecting_since_s = 0.0
+
+    def note_collection(phase: str, info: dict[str, int]) -> None:
+        nonlocal collecting_since_s
+        if phase == "start":
+            collecting_since_s = time.thread_time()
+        else:
+            _note("collector", collecting_since_s, info)
 
     setattr(asyncio.Handle, "_run", run_and_measure)  # noqa: B010  a name that is not public
+    setattr(worker_threads, "_call", call_and_measure)  # noqa: B010  a name that is not public
+    gc.callbacks.append(note_collection)
+
+
+def _note(where: str, began_s: float, what: object) -> None:
+    took_s = time.thread_time() - began_s
+    if took_s > LONG_S:
+        entry = {"bench": where, "ms": round(took_s * 1e3), "what": _describe(what)}
+        # In one piece, since several threads write.
+        os.write(sys.stderr.fileno(), f"{json.dumps(entry)}\n".encode())
+
+
+def _describe(what: object, depth: int = 4) -> str:
+    """Name a callback, or a call in a thread with the functions that it closes over."""
+    if not callable(what):
+        return repr(what)
+    what = getattr(what, "func", what)
+    inside = [cell.cell_contents for cell in getattr(what, "__closure__", None) or ()]
+    name = getattr(what, "__qualname__", "").replace("<locals>.", "") or repr(what)
+    return " ".join([name, *(_describe(each, depth - 1) for each in inside if depth and callable(each))])
 
 
 @dataclass(kw_only=True)
@@ -188,6 +227,8 @@ class Stage:
             log,
             ALERTD_LISTEN=listens,
             ALERTD_LOG_FORMAT="json",
+            # The callbacks of uvloop cannot be measured from Python.
+            ALERTD_EVENT_LOOP="asyncio",
         )
 
     def reload(self) -> None:
@@ -268,12 +309,22 @@ class Stage:
                 return
             time.sleep(0.5)
 
-    def find_longest_callback(self, *, since: int) -> float:
-        """Return how long the longest callback took that was noted after the first bytes of the log."""
-        lines = self.log.read_bytes()[since:].splitlines()
-        return (
-            max((json.loads(line)["ms"] for line in lines if line.startswith(b'{"bench"')), default=0) / 1e3
-        )
+    def find_longest(self, *, since: int) -> dict[str, tuple[float, int, str]]:
+        """Find what held up each thread, or all of them, for long after the first bytes of the log.
+
+        Returns:
+            the seconds of the longest, how many there were, and what the longest was, by where it was.
+        """
+        found: dict[str, tuple[float, int, str]] = {}
+        for line in self.log.read_bytes()[since:].splitlines():
+            if not line.startswith(b'{"bench"'):
+                continue
+            entry, _ = json.JSONDecoder().raw_decode(line.decode())
+            longest, count, what = found.get(entry["bench"], (0.0, 0, ""))
+            if (took_s := entry["ms"] / 1e3) > longest:
+                longest, what = took_s, entry["what"]
+            found[entry["bench"]] = (longest, count + 1, what)
+        return found
 
     def age(self) -> int:
         """Make everything old that was withdrawn, so that it can be deleted."""

@@ -59,12 +59,10 @@ def run(config: ConfigOption = None, database: DatabaseOption = None) -> None:
 
     from alertd import app
     from alertd.cli.loading import read_settings
-    from alertd.system.collector import collect_rarely
     from alertd.system.event_loop import find_loop_factory
 
     _open_missing_streams()
     sys.setswitchinterval(SWITCH_EVERY_S)
-    collect_rarely()
     settings = read_settings(config, database)
     with asyncio.Runner(loop_factory=find_loop_factory(settings.event_loop)) as runner:
         raise typer.Exit(runner.run(app.run(settings)))

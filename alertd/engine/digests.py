@@ -1,7 +1,8 @@
 """Makes digests: finds which are due, gathers what they show, and schedules the next.
 
-The ledger is the schedule of digests too: it has the next issue of each digest until that issue is made. An
-issue is made in one transaction. However many issues fell due while no daemon ran, one is made.
+The ledger is the schedule of digests too: it has the next issue of each digest until that issue is made. A
+big issue is made in several transactions, and the last of them schedules the next issue. After a crash before
+that, the rest of the issue is made. However many issues fell due while no daemon ran, one is made.
 """
 
 from __future__ import annotations

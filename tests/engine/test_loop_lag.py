@@ -44,8 +44,8 @@ class Plain:
 class PlainLoop(BlockedLoop):
     """A loop with such handles."""
 
-    def call_at(self, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
-        return Plain(super().call_at(*args, **kwargs))
+    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> Any:  # type: ignore[override]
+        return Plain(super().call_at(when, callback, *args, context=context))
 
 
 def measure(blocks_s: float, lasts_s: float, loop: BlockedLoop | None = None) -> list[float]:
