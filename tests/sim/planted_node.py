@@ -120,7 +120,7 @@ class LetsHangingChannelsKeepAllPlaces(LiveDaemon):
                 return (), False
             return await lease_next(reading, known, held)
 
-        leaser.lease_next = lease_if_free  # type: ignore[assignment, method-assign, assignment]
+        leaser.lease_next = lease_if_free  # type: ignore[method-assign]
 
 
 class IgnoresMutes(LiveDaemon):
