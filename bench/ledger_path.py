@@ -17,14 +17,12 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine, event
 
-from alertd.core.deadline import parse_deadline
 from alertd.core.ledger.records import (
     Attempt,
     Delivery,
@@ -32,61 +30,20 @@ from alertd.core.ledger.records import (
     Grounds,
     Known,
     Lease,
-    Record,
     ReminderState,
     ScheduledReminder,
-    Value,
 )
-from alertd.core.milestones.milestone import Claim, Milestone, Source
-from alertd.core.milestones.occurrence import Cause, fingerprint
-from alertd.core.milestones.policy import Policy
 from alertd.core.planning.decide import Decisions, Verdict, make_delivery_id
 from alertd.ports import LEASE_FOR, Changes, Ledger, LostLeases, Settlement
 from alertd.store import migrate, open_ledger
+from bench.ledger import NOW, make_milestone, make_reminder
 from tests.postgres import programs, server
 
 T = TypeVar("T")
 
-NOW = datetime(2026, 9, 1, 6, tzinfo=UTC)
-WINDOW = "2026-09-01/2026-10-01"
 GROUP = 200
 BIND = 500
 KNOWN = Known(receivers=frozenset({"desk"}), channels=frozenset({"desk/hook"}), digests=frozenset())
-
-
-def make_record(number: int) -> Record:
-    source = Source(id="minister", who="A. Minister, of something", published="2024-09-08")
-    return Record(
-        milestone=Milestone(
-            id=f"bench/m{number}",
-            timeline="bench",
-            timeline_title="Bench",
-            title=f"What is promised as number {number}",
-            zone=ZoneInfo("Asia/Baghdad"),
-            policy=Policy(),
-            claims=(Claim(deadline=parse_deadline("2026-09"), sources=(source,)),),
-            labels={"country": "iraq"},
-        ),
-        file="milestones/bench.yaml",
-        revision=1,
-        values=(Value(window_id=WINDOW, edtf="2026-09", phrase="by September 2026"),),
-        loaded_at=NOW,
-        changed_at=NOW,
-    )
-
-
-def make_reminder(number: int, slot: str, at: datetime) -> ScheduledReminder:
-    return ScheduledReminder(
-        key=fingerprint("bench", str(number), slot),
-        milestone=f"bench/m{number}",
-        receiver="desk",
-        cause=Cause.APPROACHING,
-        offset=slot,
-        window_id=WINDOW,
-        at=at,
-        wake_at=at,
-        group=(("milestone", f"bench/m{number}"),),
-    )
 
 
 async def fill(ledger: Ledger, many: int) -> None:
@@ -99,7 +56,7 @@ async def fill(ledger: Ledger, many: int) -> None:
             for number in numbers
             for days in range(1, 6)
         ]
-        await ledger.apply(Changes(records=tuple(map(make_record, numbers)), owed=(*due, *later)))
+        await ledger.apply(Changes(records=tuple(map(make_milestone, numbers)), owed=(*due, *later)))
 
 
 def decide(owed: ScheduledReminder) -> tuple[Verdict, Delivery]:
