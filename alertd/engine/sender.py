@@ -427,7 +427,8 @@ class Sender:
                 if left_s > 0 and len(self._settler.finished) < SETTLE_LIMIT and not self._may_begin():
                     with suppress(TimeoutError):
                         await asyncio.wait_for(self._has_changed.wait(), left_s)
-                    continue
+                        continue
+                    # The time of the group is over, even if the clock of the loop is a little before its end.
                 async with self._settling:
                     has_notices = bool(self._settler.notices)
                     settled = await self._write()

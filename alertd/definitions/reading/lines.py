@@ -37,8 +37,9 @@ _FLOW_MAPPING = rf"\{{ *+(?:{_PAIR}(?:, *+{_PAIR})*+)?+\}} *+"
 _OTHER = rf""""[^"\\]*+" *+|'[^']*+' *+|{_FLOW_LIST}|{_FLOW_MAPPING}"""
 # 1 and 2: the indentation, and the dash of an item; 3: the key; 4: a plain value; 5: another one. At the end
 # there may be a comment.
-_LINE = re.compile(rf"( *+)(- ++)?+(?:({_KEY}):(?: ++|\Z))?+(?:({_PLAIN})|({_OTHER}))?+(?:(?<= )#.*+)?+")
-_HEAD = re.compile(rf"( *+)(- ++)?+({_KEY}):(?: .*+)?+")
+# No quantifier of a capturing group is possessive: Python 3.11 can then match wrongly (CPython issue 101955).
+_LINE = re.compile(rf"( *+)(- ++)?(?:({_KEY}):(?: ++|\Z))?(?:({_PLAIN})|({_OTHER}))?(?:(?<= )#.*+)?+")
+_HEAD = re.compile(rf"( *+)(- ++)?({_KEY}):(?: .*+)?+")
 _FIRST_PAIR = re.compile(rf"({_KEY}): ++({_FLOW_VALUE}|{_FLOW_LIST})")
 _FIRST_VALUE = re.compile(_FLOW_VALUE)
 
