@@ -77,9 +77,11 @@ async def _read_rows(
 
     async with open_ledger(settings) as ledger:
         records = await ledger.read_records()
-        name, unreadable = milestone or "", await list_unreadable_milestones(ledger)
-        if name and name not in unreadable and await ledger.read_record(name) is None:
-            name = find_milestone(name, [*(record.id for record in records), *unreadable])
+        name = milestone or ""
+        if name:
+            unreadable = await list_unreadable_milestones(ledger)
+            if name not in unreadable and await ledger.read_record(name) is None:
+                name = find_milestone(name, [*(record.id for record in records), *unreadable])
         found: list[HistoryRow] = [
             *await ledger.read_history(name, limit),
             *await ledger.find_deliveries(milestone=name, limit=limit),

@@ -62,7 +62,7 @@ class Health:
         gone: the nodes that are known to have ended without reporting that.
         unanswered: a sentence for each daemon of this machine that did not answer.
         obstacle: why the ledger cannot be written, if that is known; else "".
-        damage: what is damaged, if damaged pages kept the search for unreadable rows from its end; else "".
+        damage: the damage that ended the search for unreadable rows early; "" if the search reached its end.
     """
 
     now: datetime

@@ -24,7 +24,8 @@ class Settlement:
         told: keys of the members that were in the message, when it was accepted.
         remember: state for the next send for the same milestone, by full id, or for the same channel.
         follow_up: deliveries to write down with it: the fallback's, a notice.
-        outcome: the notifier's outcome. It is not written down; the channel's backpressure is updated by it.
+        outcome: the notifier's outcome. The ledger does not keep it; the sender updates the channel's
+            backpressure by it.
         tried_from: where the retry horizon starts from now on; None: it stays where it is.
     """
 
@@ -51,7 +52,7 @@ class LostLeases(Enum):
     FEW = "few"
     """Leases nothing else, and of these one for each channel that has lost one lease."""
     ALONE = "alone"
-    """As ``FEW``, and if there is no such delivery, leases one that has lost more leases."""
+    """Does the same as ``FEW``. If that finds nothing, leases a delivery that has lost more leases."""
 
 
 class DeliveryQueue(Protocol):

@@ -120,9 +120,7 @@ class KeptFiles:
         for use, load in uses.items():
             self._load(use, load)
         self._watched = uses
-        for use in [*self._files]:
-            if use not in uses:
-                del self._files[use]
+        self.keep_only(uses.keys())
 
     def keep_only(self, uses: Collection[FileUse]) -> None:
         """Forget all files but these. Reads nothing."""

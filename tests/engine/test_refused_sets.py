@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from alertd.core.milestones.milestone import Milestone
 from alertd.core.milestones.policy import Policy
 from alertd.core.routing.digest import Digest
 from alertd.engine.binding import BIND_LIMIT, Binder, BindResult
@@ -187,17 +188,21 @@ async def test_undecidable_reminder_holds_up_no_stray(ledger: SqlLedger) -> None
 
 
 @pytest.mark.long
-async def test_more_undecidable_sets_than_one_look_takes_hold_up_no_later_one(ledger: SqlLedger) -> None:
-    """A reminder that is due after all of them is bound by the same look."""
+async def make_due(ledger: SqlLedger, *milestones: Milestone) -> Scene:
+    """Reminders of the milestones are due, and the ledger refuses those of the bad ones."""
     scene = Scene(ledger, at="2026-09-20")
-    scene.define(
-        *(a_milestone(f"{BAD}-{number:03}", "2026-09-29") for number in range(BIND_LIMIT + 1)),
-        a_milestone(GOOD, "2026-09-30"),
-    )
+    scene.define(*milestones)
     await scene.reconcile()
     await scene.turn()
     await refuse(ledger, f"{BAD}%")
     scene.clock.advance(when("2026-09-23T09:00"))
+    return scene
+
+
+async def test_more_undecidable_sets_than_one_look_takes_hold_up_no_later_one(ledger: SqlLedger) -> None:
+    """A reminder that is due after all of them is bound by the same look."""
+    bad = (a_milestone(f"{BAD}-{number:03}", "2026-09-29") for number in range(BIND_LIMIT + 1))
+    scene = await make_due(ledger, *bad, a_milestone(GOOD, "2026-09-30"))
     binder = scene.binder()
 
     await bind_all(binder, scene)
@@ -222,13 +227,8 @@ async def test_more_undecidable_sets_than_one_look_takes_hold_up_no_later_one(le
 
 async def test_sets_that_are_taken_again_are_found_among_the_refused(ledger: SqlLedger) -> None:
     """After a minute each refused set is tried again, and those that the ledger takes by now are bound."""
-    scene = Scene(ledger, at="2026-09-20")
     names = [f"{BAD}-{number}" for number in range(4)]
-    scene.define(*(a_milestone(name, "2026-09-30") for name in names))
-    await scene.reconcile()
-    await scene.turn()
-    await refuse(ledger, f"{BAD}%")
-    scene.clock.advance(when("2026-09-23T09:00"))
+    scene = await make_due(ledger, *(a_milestone(name, "2026-09-30") for name in names))
     binder = scene.binder()
     await bind_all(binder, scene)
     await ledger.write(lambda connection: connection.execute(text("drop trigger bad")))

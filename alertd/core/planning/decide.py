@@ -84,7 +84,7 @@ class DigestBuild:
     Attributes:
         turn: as in :class:`Decisions`.
         takes: tells whether a reminder goes out with the digest.
-        failed: what was raised about milestones that the overview would show, by milestone and receiver.
+        failed: the exceptions of milestones that the overview cannot show, by milestone and receiver.
     """
 
     edition: DigestIssue
