@@ -33,14 +33,27 @@ FLOW = st.sampled_from((
     *("[a: b]", "{a: b", "[a", "{a: 09:00}", "{a: b#c}", "{a: b #c}", "[a?]", "{a: 2026-09?}", "{? a: b}"),
     *("[- a]", "{a: *x}", "[a b]  # c", "{a: -5}", "[-5]", "{'a': b}", "{a: b}c", "{a: b} c", "[a]]"),
     *("{a: &x b}", "{<<: a}", "{a: \u00a0}", "{a: [b], c: []}", "{a: [b, c] , d: e}", "{a: [b], a: c}"),
+    *("{a: {b: c}, d: e}", "{a: {b: c, b: d}}", "{a: {b: [c]} , d: [e]}", "[{a: b}, c]", "[{a: b} c]"),
+    *("{a: {b: {c: d}}}", "[{a: b, a: c}]", "{a: [{b: c}, {b: 'd'}]}", "{a: {b: c}"),
+    *("[{a}]", "{a: {b: c},}", "{a: [{b: c]}"),
 ))  # fmt: skip
 BLOCKS = st.sampled_from(("|", ">-", "|+", ">", "|2", "|-  # c", "| x", ">-\n", "|1-", "|0"))
+NESTED = st.recursive(
+    st.one_of(WORDS, QUOTED),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3).map(lambda items: f"[{', '.join(items)}]"),
+        st.lists(inner, max_size=3).map(
+            lambda items: f"{{{', '.join(map('{}: {}'.format, 'abcd', items))}}}"
+        ),
+    ),
+    max_leaves=6,
+)
 ODD = st.sampled_from((
     *("&x a", "*x", "!!str a", "! a", "- a", "-", "? a", ": a", "%a", "@a", "`a", "a: b", "a:", "#a", " #a"),
     *("a #b", "", " ", "\ta", "a\t", "a\tb", "---", "...", "a\r", "\ufeff", "\x85", "\u2028", "\x07", "-5"),
     *("-a", "?a", ":a"),
 ))  # fmt: skip
-VALUES = st.one_of(WORDS, WORDS, QUOTED, FLOW, BLOCKS, ODD)
+VALUES = st.one_of(WORDS, WORDS, QUOTED, FLOW, NESTED, BLOCKS, ODD)
 KEYS = st.sampled_from(
     ("a", "b", "c", "d", "a-b", "2026", "no", "_x", "a", "<<", "'a'", "a b", "é", "", "a" * 101)
 )
@@ -147,6 +160,8 @@ def test_what_is_read_quickly_is_what_is_written(text: str, begin: str, end: str
         ("a:\n- b: c\n  d: e\n- b: f\n", {"a": [{"b": "c", "d": "e"}, {"b": "f"}]}),  # dashes below the key
         ("a:\n  - b\n  - 'c'\nd: [e, f]", {"a": ["b", "c"], "d": ["e", "f"]}),
         ("a: {b: c, d: 'e: f'}", {"a": {"b": "c", "d": "e: f"}}),
+        ("a: {b: {c: d}, e: 'f'}", {"a": {"b": {"c": "d"}, "e": "f"}}),
+        ("a:\n  - {b: c, d: [{e: f}, {e: g}]}", {"a": [{"b": "c", "d": [{"e": "f"}, {"e": "g"}]}]}),
         ("a: >-\n  b\n  c\nd: |\n  e\n", {"a": "b c", "d": "e"}),  # by the careful reader, with its lines
         ("a: b\n  c\nd: e", {"a": "b c", "d": "e"}),
         ('a: "\\u00e9"\nb: {c: 09:00}', {"a": "é", "b": {"c": "09:00"}}),
@@ -191,7 +206,13 @@ def test_what_may_be_wrong_is_left_to_the_careful_reader(text: str) -> None:
 
 def test_a_long_line_takes_linear_time() -> None:
     """A line of a megabyte that fits no form is given up after one look at each character."""
-    for text in ("a: {b: c" + " " * 1_000_000 + "x: y", "a: b" + " :" * 500_000, "a: [" + "b, " * 300_000):
+    for text in (
+        "a: {b: c" + " " * 1_000_000 + "x: y",
+        "a: b" + " :" * 500_000,
+        "a: [" + "b, " * 300_000,
+        "a: [" + "{b: c}, " * 100_000,
+        "a: {b: [" + "{c: " * 100_000,
+    ):
         assert read_quickly(text) is None
 
 

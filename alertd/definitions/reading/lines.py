@@ -1,9 +1,10 @@
 """Read the YAML that nearly all files use into plain values, without positions and several times faster.
 
 The reader knows block mappings and lists, and one-line values: plain, in quotes without escapes, or a flow
-mapping or list of such values. A value of another form, such as a block of text, goes to the careful reader
-in :mod:`yaml`, together with its lines. A text that this reader does not know for certain to be free of
-problems is left to the careful reader as a whole, which finds out what is wrong and where.
+mapping or list. In a flow mapping there may be others, and in those only values and lists of values. A value
+of another form, such as a block of text, goes to the careful reader in :mod:`yaml`, together with its lines.
+A text that this reader does not know for certain to be free of problems is left to the careful reader as a
+whole, which finds out what is wrong and where.
 """
 
 from __future__ import annotations
@@ -31,8 +32,13 @@ _KEY = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}+"
 _START = r"""[^ \-?:,\[\]{}#&*!|>'"%@`]"""  # no indicator (YAML 1.2.2, section 5.3)
 _PLAIN = rf"{_START}[^:#]*+(?:(?::(?! |\Z)|(?<! )#)[^:#]*+)*+"
 _FLOW_VALUE = rf"""(?:{_START}[^,\[\]{{}}:#?]*+|"[^"\\]*+" *+|'[^']*+' *+)"""
-_FLOW_LIST = rf"\[ *+(?:{_FLOW_VALUE}(?:, *+{_FLOW_VALUE})*+)?+\] *+"
-_PAIR = rf"{_KEY}: ++(?:{_FLOW_VALUE}|{_FLOW_LIST})"
+_FLAT_LIST = rf"\[ *+(?:{_FLOW_VALUE}(?:, *+{_FLOW_VALUE})*+)?+\] *+"
+_FLAT_PAIR = rf"{_KEY}: ++(?:{_FLOW_VALUE}|{_FLAT_LIST})"
+_FLAT_MAPPING = rf"\{{ *+(?:{_FLAT_PAIR}(?:, *+{_FLAT_PAIR})*+)?+\}} *+"
+_FLOW_ITEM = rf"(?:{_FLOW_VALUE}|{_FLAT_MAPPING})"
+_FLOW_LIST = rf"\[ *+(?:{_FLOW_ITEM}(?:, *+{_FLOW_ITEM})*+)?+\] *+"
+_PAIR_VALUE = rf"(?:{_FLOW_VALUE}|{_FLAT_MAPPING}|{_FLOW_LIST})"
+_PAIR = rf"{_KEY}: ++{_PAIR_VALUE}"
 _FLOW_MAPPING = rf"\{{ *+(?:{_PAIR}(?:, *+{_PAIR})*+)?+\}} *+"
 _OTHER = rf""""[^"\\]*+" *+|'[^']*+' *+|{_FLOW_LIST}|{_FLOW_MAPPING}"""
 # 1 and 2: the indentation, and the dash of an item; 3: the key; 4: a plain value; 5: another one. At the end
@@ -40,8 +46,8 @@ _OTHER = rf""""[^"\\]*+" *+|'[^']*+' *+|{_FLOW_LIST}|{_FLOW_MAPPING}"""
 # No quantifier of a capturing group is possessive: Python 3.11 can then match wrongly (CPython issue 101955).
 _LINE = re.compile(rf"( *+)(- ++)?(?:({_KEY}):(?: ++|\Z))?(?:({_PLAIN})|({_OTHER}))?(?:(?<= )#.*+)?+")
 _HEAD = re.compile(rf"( *+)(- ++)?({_KEY}):(?: .*+)?+")
-_FIRST_PAIR = re.compile(rf"({_KEY}): ++({_FLOW_VALUE}|{_FLOW_LIST})")
-_FIRST_VALUE = re.compile(_FLOW_VALUE)
+_FIRST_PAIR = re.compile(rf"({_KEY}): ++({_PAIR_VALUE})")
+_FIRST_ITEM = re.compile(_FLOW_ITEM)
 
 
 class _Line(NamedTuple):
@@ -217,7 +223,7 @@ def _read_value(text: str) -> Plain | None:
             values = {key: value for key, written in pairs if (value := _read_value(written)) is not None}
             return values if len(values) == len(pairs) else None
         case "[":
-            written = _FIRST_VALUE.findall(text, 1)
+            written = _FIRST_ITEM.findall(text, 1)
             items = [item for value in written if (item := _read_value(value)) is not None]
             return items if len(items) == len(written) else None
         case '"' | "'":
