@@ -32,7 +32,7 @@ async def metrics(request: Request) -> Response:
     if site.web.metrics is not MetricsFor.ALL:
         refuse_less_than(request, Scope.READ)
     facts, accept = await _gather_facts(site), request.headers.get("accept", "")
-    # In a thread of its own: the library reads /proc, many channels make many lines, and no page must delay it.
+    # In a thread, since the library reads /proc. It is one of its own, so that no page delays the metrics.
     content, kind = await run_aside(lambda: site.metrics.exposition(facts, accept))
     return Response(content, headers={"content-type": kind})
 
