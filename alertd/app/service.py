@@ -200,6 +200,12 @@ def _build_dependencies(
             files.watch(definitions.config)
         return definitions
 
+    def read_config() -> Config | None:
+        config = folder.read_config()
+        if config is not None:
+            files.watch(config)
+        return config
+
     def read_signature_of_all() -> Hashable:
         files.kept.refresh()
         return read_signature(settings.config), zones.read_signature()
@@ -209,6 +215,7 @@ def _build_dependencies(
         clock=clock,
         log=log,
         load=load,
+        load_config=read_config,
         load_with=load,
         know=folder.know,
         read_timeline=folder.read,

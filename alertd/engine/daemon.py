@@ -208,11 +208,16 @@ class Daemon:
             Event.DAEMON_STARTED, version=__version__, node=self._deps.node, loop=name_running_loop()
         )
         self._deps.know(await self._pages.attempt(self._deps.ledger.read_fingerprints(), ()))
-        definitions, config = await self._first_read.read()
         seen_at = [report.seen_at for report in await self._pages.attempt(self._deps.ledger.read_nodes(), ())]
         self._clock.trusted.begin(max(seen_at, default=None))
         await self._clock.compare(self._deps.ledger)
         self._turns.looked_at = self._deps.clock.now()
+        if (known := await self._first_read.read_config()) is not None:
+            self._reloader.send_by(known)
+            self._turns.next_at = self._turns.looked_at
+            definitions, config = await self._turns.run_beside(self._first_read.read())
+        else:
+            definitions, config = await self._first_read.read()
         try:
             await self._reloader.adopt(definitions, config)
         except LedgerDamaged as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from alertd.core.config import Config, Definitions
 from alertd.engine.deps import Dependencies
@@ -11,6 +12,9 @@ from alertd.engine.ledger_watch import PageCheck
 from alertd.engine.status import StatusReporter
 from alertd.errors import DefinitionsError
 from alertd.system.telemetry import Event
+
+CONFIG_WITHIN_S = 5.0
+"""How long a start waits for the configuration alone."""
 
 
 class FirstRead:
@@ -26,6 +30,26 @@ class FirstRead:
         self._files = files
         self._status = status
         self._pages = pages
+
+    async def read_config(self) -> Config | None:
+        """Return the configuration alone, so that what the ledger owes is sent while all files are read.
+
+        Returns:
+            None if the configuration has a problem or the folder hangs.
+        """
+        found: asyncio.Future[Config | Exception | None] = asyncio.get_running_loop().create_future()
+
+        def end(result: Config | Exception | None) -> None:
+            if not found.done():
+                found.set_result(result)
+
+        self._deps.file_worker.submit(self._deps.load_config, end)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CONFIG_WITHIN_S):
+                result = await found
+                # The reading of all files finds the same problem, and says what it is.
+                return None if isinstance(result, Exception) else result
+        return None
 
     async def read(self) -> tuple[Definitions, Config]:
         """Return the definitions and their configuration.

@@ -1,10 +1,10 @@
 """Write the log of a SQLite database into its file, beside the thread that writes.
 
 By default, SQLite does such a checkpoint in the commit after which the log has 1,000 pages. Everything that
-waits for the ledger then waits until these pages are written and synced. So here a thread with a connection of
-its own does the checkpoint. Other commits go on meanwhile, and their pages are left in the log. When the log
-has become long, the thread that writes does a checkpoint of that rest, which is short. SQLite then begins the
-log anew, so the log does not grow without a limit (SQLite, "Write-Ahead Logging").
+waits for the ledger then waits until these pages are written and synced. So here a thread with its own
+connection does the checkpoint. Other commits go on meanwhile, and their pages are left in the log. When the
+log has become long, the thread that writes does a checkpoint of that rest, which is short. SQLite then begins
+the log anew, so the log does not grow without a limit (SQLite, "Write-Ahead Logging").
 """
 
 from __future__ import annotations
