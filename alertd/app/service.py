@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from alertd.app.access_files import AccessFiles
 from alertd.app.definitions import open_folder
 from alertd.app.ledger import open_upgraded, read_shared_secret
-from alertd.app.notifiers import find_stdout, make_notifiers
+from alertd.app.notifiers import find_stdout, import_used, make_notifiers
 from alertd.app.web import build_web, close_web
 from alertd.core.config import Config, Definitions
 from alertd.core.message.links import PURPOSE as LINKS
@@ -215,6 +215,7 @@ def _build_dependencies(
         clock=clock,
         log=log,
         load=load,
+        prepare=import_used,
         load_config=read_config,
         load_with=load,
         know=folder.know,

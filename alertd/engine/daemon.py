@@ -15,8 +15,10 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Coroutine
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from alertd import __version__
 from alertd.core.config import Definitions, Timeline
@@ -118,6 +120,7 @@ class Daemon:
             self._lease,
             self._status,
             give_way=self._give_way,
+            read_beside=self._read_beside,
             read=self._read_timeline,
             is_in_doubt=lambda: self._clock.trusted.is_far_behind,
         )
@@ -213,6 +216,10 @@ class Daemon:
         await self._clock.compare(self._deps.ledger)
         self._turns.looked_at = self._deps.clock.now()
         if (known := await self._first_read.read_config()) is not None:
+            # Until this node can send, another one does.
+            next_at = await self._pages.attempt(self._deps.ledger.find_next_wake(self._clock.now()), None)
+            if (preparing := self._turns.prepare(known, next_at)) is not None:
+                await preparing
             self._reloader.send_by(known)
             self._turns.next_at = self._turns.looked_at
             definitions, config = await self._turns.run_beside(self._first_read.read())
@@ -380,8 +387,11 @@ class Daemon:
         return await self._turns.turn()
 
     async def _give_way(self) -> None:
-        # The planner is made before the turns, which need the planner.
+        # The planner is made before the turns, which need the planner. So is the method below.
         await self._turns.give_way()
+
+    async def _read_beside(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return await self._turns.read_beside(work)
 
     async def next_at(self, now: datetime) -> datetime | None:
         """Return when (UTC) something may be due next. It may lie in the past. None: nothing waits."""

@@ -84,6 +84,8 @@ class Dependencies:
         know: is told of the fingerprints that the ledger has, so that ``load`` need not parse these files.
         read_timeline: reads the milestones of a timeline that ``load`` has left in its file.
         file_worker: calls ``load``, ``load_config``, ``load_with`` and ``signature``.
+        prepare: imports what the notifiers of a configuration need to send, in any thread; None: nothing is
+            left to import.
         build: makes the notifiers of a configuration, by channel.
         node: the name of this node, as ``alertd status`` shows it.
         links: makes the links of its messages, or raises if they cannot be signed; None: messages lead
@@ -117,6 +119,7 @@ class Dependencies:
     drain_s: float = 20.0
     stop_s: float = 5.0
     files_every_s: float = FILES_EVERY_S
+    prepare: Callable[[Config], None] | None = None
     load_config: Callable[[], Config | None] = lambda: None
     load_with: Callable[[str], Definitions] | None = None
     know: Callable[[Sequence[TimelineFingerprint]], None] = lambda _kept: None
