@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -74,6 +76,29 @@ def make_notifiers(
         for receiver in config.receivers.values()
         for spec in receiver.notifiers
     }
+
+
+_USED: Mapping[str, tuple[str, ...]] = {
+    "apprise": ("apprise",),
+    "console": ("alertd.notify.render.terminal",),
+    "email": ("aiosmtplib", "alertd.notify.email.message", "jinja2", "alertd.notify.smtp.watched"),
+    "exec": (),
+    "file": (),
+}
+"""The modules that a type of notifier imports when it first sends. All others send by HTTP."""
+
+
+def import_used(config: Config) -> None:
+    """Import what the notifiers of a configuration import when they first send. Any thread may call this.
+
+    That takes up to a fifth of a second, in which the loop would do nothing else.
+    """
+    types = {spec.type for receiver in config.receivers.values() for spec in receiver.notifiers}
+    for kind in types:
+        for module in _USED.get(kind, ("alertd.notify.http.transport",)):
+            # An extra may be missing. The notifier says so when it sends.
+            with suppress(ImportError):
+                import_module(module)
 
 
 async def send_test(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from alertd.app.access_files import AccessFiles
 from alertd.app.definitions import open_folder
 from alertd.app.ledger import open_upgraded, read_shared_secret
-from alertd.app.notifiers import find_stdout, make_notifiers
+from alertd.app.notifiers import find_stdout, import_used, make_notifiers
 from alertd.app.web import build_web, close_web
 from alertd.core.config import Config, Definitions
 from alertd.core.message.links import PURPOSE as LINKS
@@ -200,6 +200,12 @@ def _build_dependencies(
             files.watch(definitions.config)
         return definitions
 
+    def read_config() -> Config | None:
+        config = folder.read_config()
+        if config is not None:
+            files.watch(config)
+        return config
+
     def read_signature_of_all() -> Hashable:
         files.kept.refresh()
         return read_signature(settings.config), zones.read_signature()
@@ -209,6 +215,8 @@ def _build_dependencies(
         clock=clock,
         log=log,
         load=load,
+        prepare=import_used,
+        load_config=read_config,
         load_with=load,
         know=folder.know,
         read_timeline=folder.read,

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from alertd import __version__
-from alertd.core.config import Definitions, Problem, Timeline, UnreadMilestones
+from alertd.core.config import Config, Definitions, Problem, Timeline, UnreadMilestones
 from alertd.core.ledger.fingerprint import TimelineFingerprint
 from alertd.core.planning.trust import find_dependents, list_base_timelines
 from alertd.definitions.config.read import NAME, ConfigRead, Inherited, read_config
@@ -193,6 +193,14 @@ class DefinitionFolder:
             from_ledger=from_ledger,
             kept_text=config_read.kept_text if config is not None else "",
         )
+
+    def read_config(self) -> Config | None:
+        """Read `alertd.yaml` alone. Returns None if it is missing, has no content or has a problem."""
+        try:
+            found = read_config(read_file(self._folder, NAME), self._options, self._find_named)
+        except (OSError, RuntimeError):
+            return None
+        return found.config if found.unconfigured is None else None
 
     def read(self, timeline: Timeline) -> Timeline:
         """Return a timeline of the last load with its milestones. A second call parses the file again.

@@ -15,8 +15,10 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Coroutine
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from alertd import __version__
 from alertd.core.config import Definitions, Timeline
@@ -34,8 +36,8 @@ from alertd.engine.chores import (
 )
 from alertd.engine.clocks import ClockMonitor, LedgerClock
 from alertd.engine.deps import Companion, Dependencies
-from alertd.engine.files import HANGS_AFTER_S
 from alertd.engine.findings import Findings
+from alertd.engine.first_read import FirstRead
 from alertd.engine.leader import LeaderLease
 from alertd.engine.ledger_watch import FileWatch, PageCheck
 from alertd.engine.links import LinkMaker
@@ -49,7 +51,7 @@ from alertd.engine.sender import Sender
 from alertd.engine.status import DaemonStatus, StatusReporter
 from alertd.engine.timer import LOOK_AGAIN_S, Chore, Timer
 from alertd.engine.turns import Turns
-from alertd.errors import DefinitionsError, LedgerDamaged, LedgerError, SchemaTooNew
+from alertd.errors import LedgerDamaged, LedgerError, SchemaTooNew
 from alertd.system.event_loop import name_running_loop
 from alertd.system.telemetry import Event
 
@@ -118,6 +120,7 @@ class Daemon:
             self._lease,
             self._status,
             give_way=self._give_way,
+            read_beside=self._read_beside,
             read=self._read_timeline,
             is_in_doubt=lambda: self._clock.trusted.is_far_behind,
         )
@@ -131,6 +134,7 @@ class Daemon:
             on_read=self._timer.wake,
             measure_absence=self._monitor.measure_absence,
         )
+        self._first_read = FirstRead(deps, self._reloader.files, self._status, self._pages)
         self._backoff = Backoff(deps.clock, deps.log)
         self._liveness = Liveness(deps.clock)
         self._watch = Watch(
@@ -207,68 +211,28 @@ class Daemon:
             Event.DAEMON_STARTED, version=__version__, node=self._deps.node, loop=name_running_loop()
         )
         self._deps.know(await self._pages.attempt(self._deps.ledger.read_fingerprints(), ()))
-        definitions = await self._use_kept_config(await self._read_first())
-        if definitions.unconfigured is not None and await self._pages.attempt(self._has_lived(), True):
-            definitions = definitions.require_config()
-        if definitions.config is None:
-            raise DefinitionsError(tuple(str(problem) for problem in definitions.problems))
         seen_at = [report.seen_at for report in await self._pages.attempt(self._deps.ledger.read_nodes(), ())]
         self._clock.trusted.begin(max(seen_at, default=None))
         await self._clock.compare(self._deps.ledger)
         self._turns.looked_at = self._deps.clock.now()
+        if (known := await self._first_read.read_config()) is not None:
+            # Until this node can send, another one does.
+            next_at = await self._pages.attempt(self._deps.ledger.find_next_wake(self._clock.now()), None)
+            if (preparing := self._turns.prepare(known, next_at)) is not None:
+                await preparing
+            self._reloader.send_by(known)
+            self._turns.next_at = self._turns.looked_at
+            definitions, config = await self._turns.run_beside(self._first_read.read())
+        else:
+            definitions, config = await self._first_read.read()
         try:
-            await self._reloader.adopt(definitions, definitions.config)
+            await self._reloader.adopt(definitions, config)
         except LedgerDamaged as error:
             # What is owed already is sent where its pages are sound. Planning is tried again later.
             self._pages.note(error)
-            self._reloader.adopt_unplanned(definitions, definitions.config)
+            self._reloader.adopt_unplanned(definitions, config)
             self._chores.undone = True
         self._deps.ledger.listen(lambda: self._timer.want(Chore.LEDGER))
-
-    async def _has_lived(self) -> bool:
-        """Return whether the ledger has timelines. A ledger with damaged pages has lived."""
-        return bool(await self._deps.ledger.read_timelines())
-
-    async def _read_first(self, kept: str = "") -> Definitions:
-        """Read all definition files. A folder that hangs is waited for, since nothing can be done without it.
-
-        Args:
-            kept: the content to use in place of an ``alertd.yaml`` that has a problem; "" for none.
-        """
-        files = self._reloader.files
-        files.begin(kept)
-        while files.result is None:
-            try:
-                async with asyncio.timeout(HANGS_AFTER_S):
-                    await files.wait()
-            except TimeoutError:
-                self._deps.log.error(Event.FILES_HUNG, reason="the configuration folder does not answer")
-        result, files.result = files.result, None
-        if isinstance(result, Exception):
-            raise result
-        return result
-
-    async def _use_kept_config(self, definitions: Definitions) -> Definitions:
-        """Return the definitions with the configuration that the ledger keeps, if ``alertd.yaml`` is broken.
-
-        A file that is missing or has no content is no accident of a moment, so it is left to the caller.
-        """
-        if definitions.config is not None or definitions.is_absent:
-            return definitions
-        kept = await self._pages.attempt(self._deps.ledger.read_kept_config(), None)
-        if kept is None or not self._reloader.files.can_keep:
-            return definitions
-        found = await self._read_first(kept.text)
-        if not found.from_ledger:
-            return definitions
-        self._status.config_fault = (
-            f"alertd.yaml has a problem; the configuration that {kept.node} accepted on "
-            f"{kept.at:%Y-%m-%d %H:%M}Z is in force"
-        )
-        self._deps.log.error(
-            Event.CONFIG_KEPT, node=kept.node, at=kept.at.isoformat(), problem=str(found.problems[0])
-        )
-        return found
 
     async def run(self) -> None:
         """Loop until SIGTERM or SIGINT, then drain."""
@@ -423,8 +387,11 @@ class Daemon:
         return await self._turns.turn()
 
     async def _give_way(self) -> None:
-        # The planner is made before the turns, which need the planner.
+        # The planner is made before the turns, which need the planner. So is the method below.
         await self._turns.give_way()
+
+    async def _read_beside(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return await self._turns.read_beside(work)
 
     async def next_at(self, now: datetime) -> datetime | None:
         """Return when (UTC) something may be due next. It may lie in the past. None: nothing waits."""

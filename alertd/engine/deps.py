@@ -76,13 +76,16 @@ class Dependencies:
 
     Attributes:
         load: reads the definition files.
-        load_with: the same with a text that is used in place of ``alertd.yaml`` if that has a problem; None:
-            such a file ends the start.
+        load_config: reads the configuration alone, which takes a moment. Returns None if it has a problem.
+        load_with: does what ``load`` does, with a text that is used in place of ``alertd.yaml`` if that has a
+            problem; None: such a file ends the start.
         signature: returns another value whenever a definition file or the time zone database has changed. It
             is called every two seconds.
         know: is told of the fingerprints that the ledger has, so that ``load`` need not parse these files.
         read_timeline: reads the milestones of a timeline that ``load`` has left in its file.
-        file_worker: calls ``load``, ``load_with`` and ``signature``.
+        file_worker: calls ``load``, ``load_config``, ``load_with`` and ``signature``.
+        prepare: imports what the notifiers of a configuration need to send, in any thread; None: nothing is
+            left to import.
         build: makes the notifiers of a configuration, by channel.
         node: the name of this node, as ``alertd status`` shows it.
         links: makes the links of its messages, or raises if they cannot be signed; None: messages lead
@@ -116,6 +119,8 @@ class Dependencies:
     drain_s: float = 20.0
     stop_s: float = 5.0
     files_every_s: float = FILES_EVERY_S
+    prepare: Callable[[Config], None] | None = None
+    load_config: Callable[[], Config | None] = lambda: None
     load_with: Callable[[str], Definitions] | None = None
     know: Callable[[Sequence[TimelineFingerprint]], None] = lambda _kept: None
     read_timeline: Callable[[Timeline], Timeline] = lambda timeline: timeline

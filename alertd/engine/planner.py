@@ -10,6 +10,7 @@ from alertd.core.planning.trust import Trust
 from alertd.engine.deps import Dependencies
 from alertd.engine.leader import LeaderLease
 from alertd.engine.observer import log_loaded, log_report
+from alertd.engine.reads_beside import ReadBeside, make_reads_beside
 from alertd.engine.reconcile import reconcile, reconcile_dependents
 from alertd.engine.reconcile_pass import PassOptions, Report
 from alertd.engine.status import StatusReporter, find_receivers_elsewhere
@@ -40,12 +41,14 @@ class Planner:
         status: StatusReporter,
         *,
         give_way: Callable[[], Awaitable[None]],
+        read_beside: ReadBeside,
         read: Callable[[Timeline], Awaitable[Timeline]],
         is_in_doubt: Callable[[], bool] = lambda: False,
     ) -> None:
         """
         Args:
             give_way: lets other work run. It is called often while this reconciles.
+            read_beside: awaits a long read of the ledger beside the turns.
             read: reads the milestones of a timeline that are not in memory.
             is_in_doubt: returns whether the clock may be far behind.
         """
@@ -55,6 +58,7 @@ class Planner:
         self.unplanned: tuple[str, ...] = ()
         self.unread: tuple[str, ...] = ()
         self._deps = deps
+        self._ledger = make_reads_beside(deps.ledger, read_beside)
         self._lease = lease
         self._status = status
         self._give_way = give_way
@@ -149,13 +153,13 @@ class Planner:
         version = await self._deps.ledger.read_version()
         if version == self._version:
             return False
-        before, done = self.done, await self._deps.ledger.read_done_dates()
+        before, done = self.done, await self._ledger.read_done_dates()
         changed = {name for name in done.keys() | before.keys() if done.get(name) != before.get(name)}
         definitions = self.definitions
         if changed and definitions is not None and definitions.config is not None and self._lease.held:
             try:
                 report = await reconcile_dependents(
-                    self._deps.ledger,
+                    self._ledger,
                     definitions,
                     self._make_options(self._deps.clock.now()),
                     changed=changed,
@@ -206,13 +210,13 @@ class Planner:
         trust: Trust = Trust.RECONCILED,
     ) -> Report:
         """Reconcile if this node leads. Another leader does the same with the same files."""
-        ledger, now = self._deps.ledger, self._deps.clock.now()
+        ledger, now = self._ledger, self._deps.clock.now()
         self.done = await ledger.read_done_dates()
         try:
             if self._lease.held:
                 if reconsider:
                     await self._repair(config, now)
-                known = find_receivers_elsewhere(await ledger.read_nodes(), now, self._deps.node)
+                known = find_receivers_elsewhere(await self._deps.ledger.read_nodes(), now, self._deps.node)
                 self.elsewhere = known - config.receivers.keys()
                 options = self._make_options(now, reconsider=reconsider, trust=trust)
                 report = await reconcile(ledger, definitions, options)

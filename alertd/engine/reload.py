@@ -307,6 +307,13 @@ class Reloader:
             self._use(config)
         await self._status.report(config)
 
+    def send_by(self, config: Config) -> None:
+        """Send what the ledger owes by this configuration, until :meth:`adopt` puts definitions in force.
+
+        At a start, that is before the files are read. What they change is taken back when it is reconciled.
+        """
+        self._use(config)
+
     def adopt_unplanned(self, definitions: Definitions, config: Config) -> None:
         """Send what the ledger owes by these definitions, until :meth:`adopt` can plan by them.
 

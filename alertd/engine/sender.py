@@ -188,7 +188,9 @@ class Sender:
             self._start_next()
             if not is_full:
                 break
-        await self._lease_ahead()
+        if self._worker is None or not self._leaser.may_have_more():
+            # Otherwise that task leases ahead, and what has fallen due meanwhile need not wait for it.
+            await self._lease_ahead()
         self._go_on()
         await self._start_lost(dispatcher, known)
 

@@ -4,7 +4,8 @@ Planning must not hold up sending. There are two ways for a chore that takes lon
 
 - A chore that computes calls :meth:`Turns.give_way` often, and a turn is made in the middle of the chore when
   something has become due.
-- A chore that only waits for the ledger runs by :meth:`Turns.run_beside`, and turns are made meanwhile.
+- A chore that only waits for the ledger runs by :meth:`Turns.run_beside`, and turns are made meanwhile. The
+  same holds for the long reads of a chore that computes, by :meth:`Turns.read_beside`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Coroutine, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
+from alertd.core.config import Config
 from alertd.core.ledger.records import Known
 from alertd.engine.binding import BindResult, name_sets
 from alertd.engine.deps import Dependencies
@@ -23,13 +25,17 @@ from alertd.engine.observer import log_bound
 from alertd.engine.reload import Active, Reloader
 from alertd.engine.sender import Sender
 from alertd.engine.status import StatusReporter
-from alertd.engine.timer import LOOK_AGAIN_S, Chore, Timer
+from alertd.engine.timer import LOOK_AGAIN_S, SOON, Chore, Timer
+from alertd.system.worker_threads import run_aside
 
 GIVE_WAY_S = 0.02
 """How long a chore works before it lets other tasks run, and has what is due sent."""
 
 TURN_AT_LEAST_S = 0.25
 """How long a chore works before the ledger is asked for what has become due, and ended sends are settled."""
+
+PREPARE_BEFORE = timedelta(minutes=1)
+"""How long before something is due the modules are imported that send it."""
 
 DAMAGED_AGAIN = timedelta(seconds=1)
 """When to look again if the page that says what is due next is damaged."""
@@ -66,6 +72,7 @@ class Turns:
         self._liveness = liveness
         self._timer = timer
         self._beside: set[asyncio.Task[Any]] = set()
+        self._preparing: asyncio.Task[None] | None = None
         self._gave_way_s = self._turned_s = self._ended_s = deps.clock.monotonic()
 
     async def turn(self) -> datetime | None:
@@ -88,7 +95,22 @@ class Turns:
             await attempt(self._sender.start(active.dispatcher, known), None)
         next_at = await attempt(self.find_next(now), now + DAMAGED_AGAIN)
         self._ended_s = self._deps.clock.monotonic()
+        self.prepare(active.config, next_at)
         return next_at
+
+    def prepare(self, config: Config, next_at: datetime | None) -> asyncio.Task[None] | None:
+        """Import what sending needs, in a thread, if something is due soon (``next_at``, UTC).
+
+        The first message would be late otherwise. An idle daemon does without these modules, which are large.
+
+        Returns:
+            the task that ends when everything is imported; None if nothing is due soon.
+        """
+        prepare = self._deps.prepare
+        is_soon = next_at is not None and next_at - self._deps.clock.now() <= PREPARE_BEFORE
+        if prepare is not None and is_soon and self._preparing is None:
+            self._preparing = asyncio.create_task(run_aside(lambda: prepare(config)))
+        return self._preparing
 
     def is_needed(self) -> bool:
         """Return whether a turn may find something to do although nobody has written to the ledger."""
@@ -158,6 +180,34 @@ class Turns:
             self._liveness.finish_look(self.next_at)
             self._liveness.begin_look()
         self._gave_way_s = clock.monotonic()
+
+    async def read_beside(self, work: Coroutine[Any, Any, T]) -> T:
+        """Return the result of a read of the ledger, and make a turn meanwhile if something becomes due.
+
+        Unlike :meth:`run_beside`, a call makes no turn, so many short reads cost little.
+        """
+        if self._beside or self._reloader.config is None:
+            return await work
+        task = asyncio.create_task(work)
+        self._beside.add(task)
+        try:
+            while not (await asyncio.wait({task}, timeout=self._find_wait_s()))[0]:
+                self.next_at = await self.turn()
+                self._liveness.note_next(self.next_at)
+            return task.result()
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+            self._beside.discard(task)
+
+    def _find_wait_s(self) -> float:
+        """Return how long a read may take until the next turn, in seconds."""
+        if self.next_at is None:
+            return TURN_AT_LEAST_S
+        now = self._deps.clock.now()
+        # What was due at the last turn and still is could not be leased.
+        soonest = now + SOON if self.next_at <= self.looked_at else now
+        return min(TURN_AT_LEAST_S, (max(self.next_at, soonest) - now).total_seconds())
 
     async def run_beside(self, work: Coroutine[Any, Any, T]) -> T:
         """Return the result of ``work``, and make a turn meanwhile whenever something has become due.

@@ -83,6 +83,9 @@ def read_synchronised(timesyncd: Path = TIMESYNCD, *, at_s: float | None = None)
 def read_timesyncd(folder: Path) -> bool | None:
     """Return whether systemd-timesyncd has just set the clock; False if it has not done so since the start.
 
+    The event loop calls this, but only while the clock is in doubt. It does not block, because ``/run`` is in
+    memory (file-hierarchy(7)), and no disk or network is asked.
+
     Returns:
         None if it does not run here, or if somebody may have set the clock since.
     """

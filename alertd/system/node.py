@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from functools import cache
 
 INITIAL_NAMESPACE = "pid:[4026531836]"
 """The PID namespace of the host, outside of all containers (``PROC_PID_INIT_INO`` in Linux)."""
@@ -38,7 +39,9 @@ def is_gone(node: str) -> bool:
     return False
 
 
+@cache
 def _read_namespace() -> str:
+    """Return the PID namespace of this process, which never changes (pid_namespaces(7)); "" if unknown."""
     try:
         return os.readlink("/proc/self/ns/pid")
     except OSError:

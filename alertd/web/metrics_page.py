@@ -14,6 +14,7 @@ from alertd.core.config import Config
 from alertd.core.ledger.records import Record
 from alertd.core.milestones.milestone import list_stated_windows
 from alertd.errors import LedgerError
+from alertd.system.worker_threads import run_aside
 from alertd.web.metrics import MAX_DEADLINES, Facts
 from alertd.web.server.access import refuse_less_than, require_scope
 from alertd.web.server.computing import compute
@@ -30,7 +31,9 @@ async def metrics(request: Request) -> Response:
     site = find_site(request)
     if site.web.metrics is not MetricsFor.ALL:
         refuse_less_than(request, Scope.READ)
-    content, kind = site.metrics.exposition(await _gather_facts(site), request.headers.get("accept", ""))
+    facts, accept = await _gather_facts(site), request.headers.get("accept", "")
+    # In a thread, since the library reads /proc. It is one of its own, so that no page delays the metrics.
+    content, kind = await run_aside(lambda: site.metrics.exposition(facts, accept))
     return Response(content, headers={"content-type": kind})
 
 

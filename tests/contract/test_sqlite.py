@@ -5,6 +5,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -29,6 +30,7 @@ from alertd.store import (
     waiting,
 )
 from alertd.store.database.base import Database
+from alertd.store.database.checkpoints import CHANGES, LONGEST
 from alertd.store.database.opening import open_database
 from alertd.store.database.upgrade import ensure_schema
 from alertd.store.sql import SqlLedger
@@ -440,6 +442,34 @@ async def test_close_ends_each_connection_in_its_own_thread(
         await ledger.close()
 
     assert caplog.messages == []
+
+
+async def test_thread_of_its_own_writes_the_log_into_the_file(path: Path) -> None:
+    """So no commit has to do that. The log does not grow without a limit while there are more commits."""
+    ledger = await open_ledger(f"sqlite:///{path}")
+    log = path.with_name(f"{path.name}-wal")
+    wrote: set[str] = set()
+    sizes: list[int] = []
+
+    def note(thread: str) -> None:
+        wrote.add(thread)
+
+    for number in range(60):
+        records = tuple(a_record(f"t/m{number}-{index}") for index in range(CHANGES // 2))
+        await ledger.apply(Changes(records=records))
+        # The thread has ended what it has begun, so that the next commit finds that.
+        checkpoints = ledger._database.checkpoints
+        assert checkpoints is not None
+        await asyncio.wrap_future(checkpoints._thread.submit(lambda: note(threading.current_thread().name)))
+        sizes.append(log.stat().st_size)
+
+    with closing(sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)) as without_log:
+        (written,) = without_log.execute("select count(*) from milestone").fetchone()
+    assert written > 50 * CHANGES // 2
+    assert wrote == {"alertd-checkpoints"}
+    assert max(sizes) < 4_400 * LONGEST
+    assert max(sizes[30:]) <= max(sizes[:30]) * 1.2
+    await ledger.close()
 
 
 def list_tables(connection: Connection) -> int:

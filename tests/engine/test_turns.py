@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from alertd.core.config import Config
 from alertd.core.planning.decide import Decisions
 from alertd.core.routing.digest import Digest
 from alertd.engine.binding import BIND_LIMIT
@@ -146,6 +147,56 @@ async def test_reminder_is_sent_while_a_chore_waits_for_the_ledger(chore: Chore,
     await daemon.idle()
 
     assert was_sent_first
+
+
+@pytest.mark.parametrize("method", ["read_done_dates", "read_timeline"])
+async def test_reminder_is_sent_while_the_planner_reads(method: str) -> None:
+    """A read of a large ledger may take long, or wait for another read. What falls due meanwhile is sent."""
+    clock = StepClock(START)
+    held = Held(MemoryLedger(), method)
+    stage = Stage(held, clock)
+    stage.define(due_at("soon/m", "2026-09-01T08:00:10"), a_milestone("t/m", "2027-09-30"))
+    held.released.set()
+    daemon = stage.daemon()
+    await daemon.start()
+    await turns(daemon)
+    held.begun.clear()
+    held.released.clear()
+    daemon._timer.wanted |= {Chore.TAKEOVER}
+
+    look = asyncio.create_task(daemon._look())
+    await held.begun.wait()
+    clock.advance(DUE)
+    await stage.until(lambda: bool(stage.lines("desk")))
+    was_sent_first = not look.done()
+    held.released.set()
+    await look
+    await daemon.idle()
+
+    assert was_sent_first
+
+
+async def test_modules_are_imported_before_something_is_due() -> None:
+    """Not before that: an idle daemon needs no HTTP library. Once is enough."""
+    clock = StepClock(START)
+    stage = Stage(MemoryLedger(), clock)
+    stage.define(due_at("soon/m", "2026-09-01T08:02"))
+    imported: list[Config] = []
+    stage.world = replace(stage.world, prepare=imported.append)
+    daemon = stage.daemon()
+    await daemon.start()
+    await turns(daemon)
+    far_off = [*imported]
+
+    clock.advance(when("2026-09-01T08:01:10"))
+    for _ in range(2):
+        await daemon.turn()
+        preparing = daemon._turns._preparing
+        assert preparing is not None
+        await preparing
+
+    assert far_off == []
+    assert imported == [stage.scene.config]
 
 
 async def test_call_in_the_moment_in_which_a_chore_ends_wakes_the_loop() -> None:

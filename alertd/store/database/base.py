@@ -24,6 +24,7 @@ from sqlalchemy import Connection, Engine, StaticPool
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 
 from alertd.errors import LedgerBusy, LedgerDamaged, LedgerError, LedgerRefused, LedgerUnavailable
+from alertd.store.database.checkpoints import Checkpoints
 from alertd.store.database.file import OpenFile
 from alertd.system.worker_threads import WorkerThreads
 
@@ -74,6 +75,7 @@ class Database:
         file: the file of a SQLite database; None where alertd has no file.
         aside: the engine for long reads, if a long read would hold up everything else: with SQLite, all other
             calls share one connection and one thread. None where several calls run at the same time.
+        checkpoints: does the checkpoints of the file of a SQLite database; None where there is no such file.
     """
 
     reader: Engine
@@ -86,6 +88,7 @@ class Database:
     close_limit_s: float = CLOSE_LIMIT_S
     file: OpenFile | None = None
     aside: Engine | None = None
+    checkpoints: Checkpoints | None = None
 
     def __post_init__(self) -> None:
         self._pool = WorkerThreads("alertd-ledger", self.threads)
@@ -131,7 +134,7 @@ class Database:
         Raises:
             LedgerError: the database reported an error, or did not answer within the limit.
         """
-        return await self.run_in_thread(lambda: self._run_in_transaction(self.writer, work), limit_s=limit_s)
+        return await self.run_in_thread(lambda: self._write(work), limit_s=limit_s)
 
     async def run_in_thread(self, work: Callable[[], T], *, limit_s: float | None = None) -> T:
         """Call ``work`` in a thread of the pool and return its result.
@@ -178,6 +181,8 @@ class Database:
             raise LedgerUnavailable(f"{self.where} cannot be closed: it does not answer") from error
 
     def _dispose(self) -> None:
+        if self.checkpoints is not None:
+            self.checkpoints.close()
         self._close_kept(self.reader)
         self._close_kept(self.writer)
         self.reader.dispose()
@@ -194,6 +199,12 @@ class Database:
         connection = self._kept.pop(engine, None)
         if connection is not None:
             connection.close()
+
+    def _write(self, work: Callable[[Connection], T]) -> T:
+        result = self._run_in_transaction(self.writer, work)
+        if self.checkpoints is not None:
+            self.checkpoints.follow()
+        return result
 
     def _run_in_transaction(self, engine: Engine, work: Callable[[Connection], T]) -> T:
         for left in reversed(range(TRIES)):

@@ -1,7 +1,7 @@
-"""Open a SQLite database with one connection to its file, and one more for long reads.
+"""Open a SQLite database with one connection to its file, one for long reads and one for checkpoints.
 
 With the write-ahead log, a read on the second connection and the transactions on the first do not wait for
-each other. Rules for the connections:
+each other. Nor does a checkpoint on the third. Rules for the connections:
 
 - A transaction that writes starts with ``begin immediate``. It takes the write lock at once, so it cannot
   fail halfway because of another writer (SQLite, "Transactions").
@@ -23,6 +23,7 @@ from sqlalchemy.engine import URL
 
 from alertd.errors import LedgerUnavailable
 from alertd.store.database.base import Database
+from alertd.store.database.checkpoints import Checkpoints
 from alertd.store.database.file import LOGS, OpenFile
 
 
@@ -52,23 +53,35 @@ async def open_sqlite(url: URL, busy_timeout_s: float, *, create: bool) -> Datab
 
 
 def create_sqlite_database(url: URL, where: str, folder: str, busy_timeout_s: float) -> Database:
-    """Return a database with one connection, which belongs to one thread, and one for long reads.
+    """Return a database with one connection, which belongs to one thread, and two that are beside it.
 
     A database in memory belongs to its connection, so it has no other.
     """
     file = OpenFile(Path(where)) if folder else None
     engine = _create_engine(url, where, folder, busy_timeout_s, file)
     writer = engine.execution_options(alertd_writes=True)
-    aside = None
+    aside = checkpoints = None
     if file is not None:
         aside = _create_engine(url, where, folder, busy_timeout_s, None)
+        checkpoints = Checkpoints(lambda: _connect_to_file(where))
 
         @event.listens_for(engine, "connect")
-        def _connect_aside(_connection: Any, _record: Any) -> None:
-            # At once, so that both connections have the same file, also if it is replaced later.
+        def _connect_others(connection: Any, _record: Any) -> None:
+            # At once, so that all connections have the same file, also if it is replaced later.
             aside.connect().close()
+            checkpoints.begin(connection)
 
-    return Database(reader=engine, writer=writer, where=where, file=file, aside=aside)
+    return Database(
+        reader=engine, writer=writer, where=where, file=file, aside=aside, checkpoints=checkpoints
+    )
+
+
+def _connect_to_file(where: str) -> sqlite3.Connection:
+    """Open a connection to a file that exists. Any thread may use it, one at a time."""
+    # SQLite creates a missing file by default. An empty file in the ledger's place would look like a new
+    # ledger, so only _find_file creates it.
+    address = f"{Path(where).absolute().as_uri()}?mode=rw"
+    return sqlite3.connect(address, uri=True, check_same_thread=False)
 
 
 def _create_engine(url: URL, where: str, folder: str, busy_timeout_s: float, file: OpenFile | None) -> Engine:
@@ -83,14 +96,11 @@ def _create_engine(url: URL, where: str, folder: str, busy_timeout_s: float, fil
 
     @event.listens_for(engine, "do_connect")
     def _connect(_dialect: Any, _record: Any, _args: Any, _options: Any) -> Any:
-        # SQLite creates a missing file by default. An empty file in the ledger's place would look like a new
-        # ledger, so only _find_file creates it.
         if not folder:
             return None
         if file is not None:
             file.pin(("",))
-        address = f"{Path(where).absolute().as_uri()}?mode=rw"
-        return sqlite3.connect(address, uri=True, check_same_thread=False)
+        return _connect_to_file(where)
 
     @event.listens_for(engine, "connect")
     def _set_up(connection: Any, _record: Any) -> None:
