@@ -76,6 +76,15 @@ def make_notifiers(
     }
 
 
+def prepare_to_send(config: Config, http: HttpClient) -> None:
+    """Import what the notifiers of a configuration need for sending, if any of them posts. Blocks."""
+    from alertd.notify.json_api import PostOptions
+
+    specs = [spec for receiver in config.receivers.values() for spec in receiver.notifiers]
+    if any(isinstance(spec.options, PostOptions) for spec in specs):
+        http.prepare()
+
+
 async def send_test(
     config: Config, folder: Path, receiver: str, *, secret: Callable[[str], str] | None = None
 ) -> list[tuple[str, Outcome]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from alertd.app.access_files import AccessFiles
 from alertd.app.definitions import open_folder
 from alertd.app.ledger import open_upgraded, read_shared_secret
-from alertd.app.notifiers import find_stdout, make_notifiers
+from alertd.app.notifiers import find_stdout, make_notifiers, prepare_to_send
 from alertd.app.web import build_web, close_web
 from alertd.core.config import Config, Definitions
 from alertd.core.message.links import PURPOSE as LINKS
@@ -216,6 +216,7 @@ def _build_dependencies(
         file_problems=lambda: files.kept.problems,
         signature=read_signature_of_all,
         build=build,
+        prepare=lambda config: prepare_to_send(config, http),
         links=lambda config: _make_links(config, lambda: files.make_signer(lambda: config.web)),
         node=make_node_name(),
         is_gone=is_gone,

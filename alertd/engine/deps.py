@@ -84,6 +84,8 @@ class Dependencies:
         read_timeline: reads the milestones of a timeline that ``load`` has left in its file.
         file_worker: calls ``load``, ``load_with`` and ``signature``.
         build: makes the notifiers of a configuration, by channel.
+        prepare: imports what these notifiers need for sending. It is called in a thread, shortly before the
+            first message.
         node: the name of this node, as ``alertd status`` shows it.
         links: makes the links of its messages, or raises if they cannot be signed; None: messages lead
             nowhere.
@@ -111,6 +113,7 @@ class Dependencies:
     signature: Callable[[], Hashable]
     build: Callable[[Config], Mapping[str, Notifier]]
     node: str
+    prepare: Callable[[Config], None] | None = None
     links: Callable[[Config], Links | None] = lambda _config: None
     systemd: Systemd = field(default_factory=Systemd)
     drain_s: float = 20.0

@@ -12,8 +12,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 
+from alertd.core.config import Config
 from alertd.core.ledger.records import Known
 from alertd.engine.binding import BindResult, name_sets
 from alertd.engine.deps import Dependencies
@@ -24,6 +26,7 @@ from alertd.engine.reload import Active, Reloader
 from alertd.engine.sender import Sender
 from alertd.engine.status import StatusReporter
 from alertd.engine.timer import LOOK_AGAIN_S, Chore, Timer
+from alertd.system.worker_threads import run_aside
 
 GIVE_WAY_S = 0.02
 """How long a chore works before it lets other tasks run, and has what is due sent."""
@@ -33,6 +36,9 @@ TURN_AT_LEAST_S = 0.25
 
 DAMAGED_AGAIN = timedelta(seconds=1)
 """When to look again if the page that says what is due next is damaged."""
+
+PREPARE_WITHIN = timedelta(seconds=2 * LOOK_AGAIN_S)
+"""What sending needs is imported when something is due this soon. At least two turns come in this time."""
 
 T = TypeVar("T")
 
@@ -66,6 +72,8 @@ class Turns:
         self._liveness = liveness
         self._timer = timer
         self._beside: set[asyncio.Task[Any]] = set()
+        self._prepared_for: Config | None = None
+        self._preparing: asyncio.Task[None] | None = None
         self._gave_way_s = self._turned_s = self._ended_s = deps.clock.monotonic()
 
     async def turn(self) -> datetime | None:
@@ -87,8 +95,22 @@ class Turns:
             # What was decided about goes out before more is decided about.
             await attempt(self._sender.start(active.dispatcher, known), None)
         next_at = await attempt(self.find_next(now), now + DAMAGED_AGAIN)
+        self._prepare_for(next_at)
         self._ended_s = self._deps.clock.monotonic()
         return next_at
+
+    def _prepare_for(self, next_at: datetime | None) -> None:
+        """Have a thread import what sending needs, if something is due soon.
+
+        The imports take a third of a second. An idle daemon does without their memory, and the first reminder
+        that is due does not wait for them.
+        """
+        config, prepare = self._reloader.active.config, self._deps.prepare
+        if prepare is None or config is self._prepared_for or next_at is None:
+            return
+        if next_at <= self._deps.clock.now() + PREPARE_WITHIN:
+            self._prepared_for = config
+            self._preparing = asyncio.create_task(run_aside(partial(prepare, config)))
 
     def is_needed(self) -> bool:
         """Return whether a turn may find something to do although nobody has written to the ledger."""
@@ -187,7 +209,7 @@ class Turns:
     @property
     def tasks(self) -> Sequence[asyncio.Task[Any]]:
         """The chores that run beside the turns."""
-        return [*self._beside]
+        return [*self._beside, *([self._preparing] if self._preparing is not None else [])]
 
     async def find_next(self, now: datetime) -> datetime | None:
         """Return when (UTC) something may be due next. It may lie in the past. None: nothing waits."""

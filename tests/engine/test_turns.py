@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from dataclasses import replace
 from datetime import time, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from alertd.app import load_definitions
+from alertd.app.notifiers import prepare_to_send
+from alertd.core.config import Config
 from alertd.core.planning.decide import Decisions
 from alertd.core.routing.digest import Digest
 from alertd.engine.binding import BIND_LIMIT
 from alertd.engine.prune import LEAST, LIMIT, SHORT_S, PrunePace
 from alertd.engine.timer import Chore
+from alertd.notify.http.client import HttpClient
 from alertd.ports import Ledger
+from alertd.system.settings import read_settings
 from alertd.testing.memory_ledger import MemoryLedger
 from tests.engine.test_daemon import Stage, turns
 from tests.engine.test_planning_gives_way import due_at
@@ -234,3 +241,57 @@ async def test_big_digest_holds_up_no_other_receiver() -> None:
 
     assert was_sent_first
     assert stage.lines("weekly")
+
+
+async def test_sending_is_prepared_shortly_before_it_is_needed() -> None:
+    """An idle daemon imports nothing for sending. The first reminder does not wait for the imports."""
+    clock = StepClock(START)
+    stage = Stage(MemoryLedger(), clock)
+    stage.define(due_at("t/m", "2026-09-01T08:02"))
+    prepared: list[Config] = []
+    done = threading.Semaphore(0)
+
+    def prepare(config: Config) -> None:
+        prepared.append(config)
+        done.release()
+
+    stage.world = replace(stage.world, prepare=prepare)
+    daemon = stage.daemon()
+    await daemon.start()
+
+    await daemon.turn()
+    is_early = bool(prepared)
+    clock.advance(when("2026-09-01T08:01:30"))
+    await daemon.turn()
+    await asyncio.to_thread(done.acquire)
+    await daemon.turn()
+    await daemon.idle()
+
+    assert not is_early
+    assert prepared == [stage.scene.config]
+    assert not stage.lines("desk")
+
+
+class Prepared(HttpClient):
+    """Counts how often it is prepared."""
+
+    calls = 0
+
+    def prepare(self) -> None:
+        self.calls += 1
+
+
+@pytest.mark.parametrize(("kind", "calls"), [("webhook", 1), ("console", 0)])
+def test_only_notifiers_that_post_are_prepared_for(tmp_path: Path, kind: str, calls: int) -> None:
+    options = ", url: 'http://127.0.0.1:9/hook'" if kind == "webhook" else ""
+    (tmp_path / "milestones").mkdir()
+    (tmp_path / "alertd.yaml").write_text(
+        f"receivers:\n- {{name: desk, notifiers: [{{type: {kind}{options}}}]}}\n"
+    )
+    config = load_definitions(read_settings(config=tmp_path, database="sqlite://")).config
+    assert config is not None
+    http = Prepared()
+
+    prepare_to_send(config, http)
+
+    assert http.calls == calls

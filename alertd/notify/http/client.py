@@ -22,6 +22,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -82,6 +83,11 @@ class HttpClient:
     def preload(self) -> None:
         """Read the certificates that the system trusts, once, so that no later call reads them. Blocks."""
         self.system = make_context(SYSTEM, self._trusted)
+
+    def prepare(self) -> None:
+        """Import what the first request needs. Any thread may call this method. Blocks."""
+        with suppress(Exception):  # the first request reports what is wrong
+            import alertd.notify.http.transport  # noqa: F401
 
     async def post(
         self,
