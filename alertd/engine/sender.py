@@ -269,7 +269,9 @@ class Sender:
         began_s = self._clock.monotonic()
         settlement = await dispatcher.deliver(lease, leased)
         delivery = lease.delivery
-        self._settler.finished.append(replace(settlement, lease=self._leases[delivery.id].lease))
+        if settlement.lease is not (current := self._leases[delivery.id].lease):
+            settlement = replace(settlement, lease=current)
+        self._settler.finished.append(settlement)
         self._backpressure.finish(delivery.channel, self._clock.monotonic())
         if settlement.outcome is not None and not self._is_own_failure(settlement.outcome, began_s):
             self._breakers.update(dispatcher.config, settlement, settlement.outcome)
