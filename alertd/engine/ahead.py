@@ -194,7 +194,7 @@ class LeasedAhead:
         if queue is None or not queue.ready:
             return None
         entry = queue.entries[0]
-        if entry.begun is None or entry.begun.measure_age(self._clock) > BEGUN_FOR:
+        if entry.begun is None or entry.begun.measure_age(ClockReading.take(self._clock)) > BEGUN_FOR:
             for stale in queue.entries:
                 stale.begun = None
             queue.ready = 0
@@ -222,7 +222,8 @@ class LeasedAhead:
 
     def take_old(self) -> list[Lease]:
         """Take what was leased longer ago than :data:`KEPT_FOR`."""
-        return self._take(self._queues, lambda entry: entry.leased.measure_age(self._clock) > KEPT_FOR)
+        now = ClockReading.take(self._clock)
+        return self._take(self._queues, lambda entry: entry.leased.measure_age(now) > KEPT_FOR)
 
     def _take(self, channels: Iterable[str], is_wanted: Callable[[LeasedDelivery], bool]) -> list[Lease]:
         taken: list[Lease] = []

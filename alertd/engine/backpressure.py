@@ -150,7 +150,8 @@ class ChannelBackpressure:
         if state is None:
             return BreakerChange.NONE
         breaker, change = state.breaker.record_outcome(outcome, now_s, self._count_places(channel, now_s))
-        self._channels[channel] = Backpressure(breaker=breaker, throttle=state.throttle)
+        if breaker is not state.breaker:
+            self._channels[channel] = Backpressure(breaker=breaker, throttle=state.throttle)
         return change
 
     def check_holds(self, now_s: float) -> tuple[str, ...]:

@@ -90,9 +90,9 @@ class ClockReading:
         """Read both clocks."""
         return cls(at=clock.now(), monotonic_s=clock.monotonic())
 
-    def measure_age(self, clock: Clock) -> timedelta:
-        """Return how much time has passed since, by the clock by which more has passed."""
-        return max(clock.now() - self.at, timedelta(seconds=clock.monotonic() - self.monotonic_s))
+    def measure_age(self, now: ClockReading) -> timedelta:
+        """Return how much time has passed until ``now``, by the clock by which more has passed."""
+        return max(now.at - self.at, timedelta(seconds=now.monotonic_s - self.monotonic_s))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,11 +147,12 @@ class Dispatcher:
         return retry_plainly(lease, now, reason)
 
     async def _deliver(self, lease: Lease, leased: ClockReading) -> Settlement:
-        delivery, now = lease.delivery, self.clock.now()
+        delivery, reading = lease.delivery, ClockReading.take(self.clock)
+        now = reading.at
 
         # Is the lease recent? If the machine was frozen or slept, or the ledger was slow, another node may
         # have the delivery by now, and this lease lacks what people did in the meantime.
-        if leased.measure_age(self.clock) >= SEND_WITHIN:
+        if leased.measure_age(reading) >= SEND_WITHIN:
             return _postpone(lease, leased.at)
 
         # What is still wanted? People, files and newer reminders may have overtaken what was bound.
@@ -183,7 +184,7 @@ class Dispatcher:
 
         # How did it end? The clock is read again, because a receiver's Retry-After counts from its answer.
         settlement = self._settle(lease, sent, outcome, self.clock.now(), took=took, reason=failure)
-        if settlement.state is DeliveryState.READY:
+        if not apart or settlement.state is DeliveryState.READY:
             # The next attempt carries all members again, so none of them may have a delivery of its own.
             return settlement
         return replace(settlement, follow_up=(*settlement.follow_up, *apart))

@@ -20,17 +20,6 @@ from alertd.ports import AHEAD_FOR, LEASE_FOR, Clock, DeliveryQueue, LostLeases
 LEASE_LIMIT = 200
 """Deliveries that are leased in one transaction."""
 
-ALONE_FOR_S = 5.0
-"""Seconds for which nothing else is started beside a delivery that is sent alone. A message that ends the
-process does so in the first moments of its attempt."""
-
-WAIT_ALONE_S = 60.0
-"""Seconds that a delivery waits to be sent alone. Then it is sent beside others, since channels that hang
-must not delay it for long."""
-
-LOST_AGAIN_S = 1.0
-"""Seconds after which lost leases are looked for again, while other sends are in flight."""
-
 
 class Leaser:
     """Leases deliveries up to the limits.

@@ -9,9 +9,9 @@ The way of a delivery is read from top to bottom: :meth:`Sender.start` leases, `
 - Outcomes are settled in groups (:mod:`alertd.engine.settling`).
 - A timeout that expires while this node stalls says nothing about the receiver. The delivery is tried
   again, and the timeout does not count as a failure of the channel.
-- A delivery whose lease ended without a settlement may have ended the process. After the first such lease,
-  at most one such delivery is in flight on each channel. After the second, the delivery is sent while nothing
-  else is in flight. So a message that ends the process is found, and other messages are not suspected.
+- A delivery whose lease ended without a settlement may have ended the process. It is sent beside few others,
+  and then alone (:mod:`alertd.engine.suspects`). So a message that ends the process is found, and other
+  messages are not suspected.
 - Whatever is raised on the way of a delivery becomes an attempt that is tried again.
 """
 
@@ -32,10 +32,11 @@ from alertd.engine.backpressure import LIMITS, NO_RATES, ChannelBackpressure, Se
 from alertd.engine.breakers import BreakerReports
 from alertd.engine.delivery import ClockReading, Dispatcher
 from alertd.engine.giving_back import LeasesToRelease
-from alertd.engine.leasing import ALONE_FOR_S, LOST_AGAIN_S, WAIT_ALONE_S, Leaser
+from alertd.engine.leasing import Leaser
 from alertd.engine.observer import Observer, log_lost_lease
 from alertd.engine.retired import RetiredNotifiers
 from alertd.engine.settling import SETTLE_LIMIT, SenderLedger, Settler
+from alertd.engine.suspects import SuspectLeases
 from alertd.errors import LedgerError
 from alertd.ports import LEASE_FOR, Clock, Notifier, Settlement
 from alertd.system.telemetry import Event, Log
@@ -109,8 +110,7 @@ class Sender:
             busy=self._busy,
         )
         self._released = LeasesToRelease(ledger, self._ahead, self._leaser)
-        self._idle_s = self._alone_until_s = clock.monotonic()
-        self._look_for_lost_s = self._idle_s
+        self._suspects = SuspectLeases(self._leaser, clock)
 
     @property
     def count(self) -> int:
@@ -176,7 +176,7 @@ class Sender:
         self._dispatcher, self._known = dispatcher, known
         self._breakers.check_holds(dispatcher.config)
         if not self._tasks:
-            self._idle_s = self._clock.monotonic()
+            self._suspects.note_idle()
         for _ in range(MAX_ROUNDS):
             await self.settle_unless_soon()
             if self._is_one_alone():
@@ -213,23 +213,8 @@ class Sender:
     async def _start_lost(self, dispatcher: Dispatcher, known: Known | None) -> None:
         """Start deliveries whose last lease was lost, if any may be sent now."""
         reading = ClockReading.take(self._clock)
-        now_s = reading.monotonic_s
-        suspects = [held.lease.delivery for held in self._leases.values() if held.lease.delivery.lost_leases]
-        if any(delivery.lost_leases > 1 for delivery in suspects):
-            return
-        if self._tasks and now_s < self._look_for_lost_s:
-            return
-        leases = await self._leaser.lease_lost(
-            reading,
-            known,
-            self._list_held(),
-            besides={delivery.channel for delivery in suspects},
-            alone=not self._tasks or now_s - self._idle_s >= WAIT_ALONE_S,
-        )
-        if not leases and not suspects:
-            self._look_for_lost_s = now_s + LOST_AGAIN_S
-        if any(lease.delivery.lost_leases > 1 for lease in leases):
-            self._alone_until_s = self._clock.monotonic() + ALONE_FOR_S
+        deliveries = [held.lease.delivery for held in self._leases.values()]
+        leases = await self._suspects.lease(reading, known, self._list_held(), deliveries)
         self._start_all(dispatcher, leases, reading)
 
     def _list_held(self) -> frozenset[str]:
@@ -271,7 +256,9 @@ class Sender:
         began_s = self._clock.monotonic()
         settlement = await dispatcher.deliver(lease, leased)
         delivery = lease.delivery
-        self._settler.finished.append(replace(settlement, lease=self._leases[delivery.id].lease))
+        if settlement.lease is not (current := self._leases[delivery.id].lease):
+            settlement = replace(settlement, lease=current)
+        self._settler.finished.append(settlement)
         self._backpressure.finish(delivery.channel, self._clock.monotonic())
         if settlement.outcome is not None and not self._is_own_failure(settlement.outcome, began_s):
             self._breakers.update(dispatcher.config, settlement, settlement.outcome)
@@ -331,10 +318,7 @@ class Sender:
         return True
 
     def _is_one_alone(self) -> bool:
-        """Tell whether a delivery was started alone just now, so that nothing may be started beside it."""
-        if self._clock.monotonic() >= self._alone_until_s:
-            return False
-        return any(held.lease.delivery.lost_leases > 1 for held in self._leases.values())
+        return self._suspects.is_one_alone(held.lease.delivery for held in self._leases.values())
 
     # -- settle and begin, in groups
 

@@ -72,6 +72,7 @@ class Turns:
         self._liveness = liveness
         self._timer = timer
         self._beside: set[asyncio.Task[Any]] = set()
+        self._prepared_for: Config | None = None
         self._preparing: asyncio.Task[None] | None = None
         self._gave_way_s = self._turned_s = self._ended_s = deps.clock.monotonic()
 
@@ -108,7 +109,8 @@ class Turns:
         """
         prepare = self._deps.prepare
         is_soon = next_at is not None and next_at - self._deps.clock.now() <= PREPARE_BEFORE
-        if prepare is not None and is_soon and self._preparing is None:
+        if prepare is not None and is_soon and config is not self._prepared_for:
+            self._prepared_for = config
             self._preparing = asyncio.create_task(run_aside(lambda: prepare(config)))
         return self._preparing
 
@@ -237,7 +239,7 @@ class Turns:
     @property
     def tasks(self) -> Sequence[asyncio.Task[Any]]:
         """The chores that run beside the turns."""
-        return [*self._beside]
+        return [*self._beside, *([self._preparing] if self._preparing is not None else [])]
 
     async def find_next(self, now: datetime) -> datetime | None:
         """Return when (UTC) something may be due next. It may lie in the past. None: nothing waits."""

@@ -9,7 +9,6 @@ import sys
 from contextlib import suppress
 from enum import StrEnum
 from functools import partialmethod
-from types import NoneType
 from typing import Any, TextIO
 
 from alertd.system.systemd import is_journal
@@ -126,9 +125,9 @@ def configure(form: str, level: str, out: TextIO | None = None) -> Log:
     processors: list[Processor] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _convert_values,
     ]
     if console:
+        processors.append(_convert_values)
         # Tracebacks show no local variables in either form, because variables contain URLs and secrets.
         plain = structlog.dev.plain_traceback
         renderer = structlog.dev.ConsoleRenderer(
@@ -208,23 +207,23 @@ def _render_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
     return _JSON.encode(event)
 
 
-_JSON = json.JSONEncoder(sort_keys=True, default=str)
-"""Made once, since making an encoder takes as long as encoding a line."""
-
-
-_PLAIN = frozenset({str, int, float, bool, list, NoneType})
-
-
 def _convert_values(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Convert enum members and instants to text, so that all renderers show them in the same way."""
+    """Convert enum members and instants to text, so that both renderers show them in the same way."""
     return {key: _convert_value(value) for key, value in event.items()}
 
 
 def _convert_value(value: Any) -> Any:
-    if type(value) in _PLAIN:
-        return value
     if isinstance(value, StrEnum):
         return value.value
     if hasattr(value, "isoformat"):
         return value.isoformat().replace("+00:00", "Z")
     return value
+
+
+def _format_value(value: Any) -> str:
+    """Return the text of a value that JSON has no form for. JSON shows a member of an enum by its value."""
+    return str(_convert_value(value))
+
+
+_JSON = json.JSONEncoder(sort_keys=True, default=_format_value)
+"""Made once, since making an encoder takes as long as encoding a line."""

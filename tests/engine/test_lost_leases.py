@@ -15,8 +15,8 @@ from alertd.core.ledger.records import DeliveryState, Lease
 from alertd.core.message.message import Message
 from alertd.core.reason import Answered, DeliveryFailed, LeasesLost, NotifierFailed, PlainReason
 from alertd.engine.delivery import MAX_LOST_LEASES, ClockReading, Dispatcher
-from alertd.engine.leasing import ALONE_FOR_S, WAIT_ALONE_S
 from alertd.engine.sender import Sender
+from alertd.engine.suspects import ALONE_FOR_S, WAIT_ALONE_S
 from alertd.ports import LEASE_FOR, Ledger, Settlement
 from tests.engine.test_sender import ControlledNotifier, SenderStage, turn_of_the_loop
 from tests.scene import MAX_TURNS, ROOT, Scene, a_config, a_ledger, a_log, a_milestone

@@ -189,6 +189,8 @@ class Breaker:
             # This also applies to a send that began before the breaker opened: the receiver answers again,
             # so waiting for the end of the pause would only delay messages.
             return Breaker(ramp=1, held_until=self.held_until), BreakerChange.CLOSED
+        if self.ramp is None and not self.failures and self.refused_since == inf:
+            return self, BreakerChange.NONE  # nearly always
         ramp = None if self.ramp is None or self.ramp * 2 >= most else self.ramp * 2
         return replace(self, failures=0, refused_since=inf, ramp=ramp), BreakerChange.NONE
 
