@@ -91,7 +91,7 @@ class FirstRead:
     async def _use_kept_config(self, definitions: Definitions) -> Definitions:
         """Return the definitions with the configuration that the ledger keeps, if ``alertd.yaml`` is broken.
 
-        A file that is missing or has no content is no accident of a moment, so it is left to the caller.
+        The caller decides about a file that is missing or has no content, which somebody may have intended.
         """
         if definitions.config is not None or definitions.is_absent:
             return definitions

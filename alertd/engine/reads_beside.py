@@ -1,7 +1,7 @@
 """Reads of the planner that take long, made beside the turns, so that what falls due meanwhile is sent.
 
-What is read right before it is written, such as what a receiver was told last, is no such read: no turn comes
-between that and the writing.
+A short read right before a change is written, such as what a receiver was told last, is no such read. No turn
+comes between that read and the writing.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ class Checkpoints:
 
 
 def _checkpoint(connection: sqlite3.Connection) -> int:
-    """Do a checkpoint as far as that is possible without waiting. Returns how many pages the log had."""
+    """Do a checkpoint without waiting for other connections. Returns how many pages the log had."""
     # If the disk is full or fails, the next commit reports that.
     with suppress(sqlite3.Error):
         _, pages, _ = connection.execute("pragma wal_checkpoint(passive)").fetchone()
