@@ -102,8 +102,8 @@ class Turns:
     def _prepare_for(self, next_at: datetime | None) -> None:
         """Have a thread import what sending needs, if something is due soon.
 
-        The imports take a third of a second. An idle daemon does without their memory, and the first reminder
-        that is due does not wait for them.
+        The imports take a third of a second, for which the first message would wait otherwise. An idle daemon
+        does without them, to save memory.
         """
         config, prepare = self._reloader.active.config, self._deps.prepare
         if prepare is None or config is self._prepared_for or next_at is None:
