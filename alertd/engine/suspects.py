@@ -26,7 +26,7 @@ LOST_AGAIN_S = 1.0
 
 
 class SuspectLeases:
-    """Leases such deliveries for one node."""
+    """Leases suspects, as those deliveries are called here, for one node."""
 
     def __init__(self, leaser: Leaser, clock: Clock) -> None:
         self._leaser = leaser
@@ -41,7 +41,7 @@ class SuspectLeases:
         """Tell whether a delivery was started alone just now, so that nothing may be started beside it.
 
         Args:
-            deliveries: what is in flight.
+            deliveries: the deliveries in flight.
         """
         if self._clock.monotonic() >= self._alone_until_s:
             return False
@@ -54,11 +54,11 @@ class SuspectLeases:
         held: Collection[str],
         deliveries: Collection[Delivery],
     ) -> Sequence[Lease]:
-        """Lease those that may be sent now.
+        """Lease the suspects that may be sent now.
 
         Args:
             held: ids of deliveries that are being sent or are not settled yet.
-            deliveries: what is in flight.
+            deliveries: the deliveries in flight.
         """
         now_s = reading.monotonic_s
         suspects = [delivery for delivery in deliveries if delivery.lost_leases]

@@ -44,6 +44,11 @@ async def a_queue(notifier: ControlledNotifier, number: int = 300) -> SenderStag
     await stage.fill(desk=number)
     for _ in range(6):
         await stage.start()
+    for _ in range(100):  # on a slow machine it takes longer until the channel has shown it
+        if CHANNEL_NAME in stage.sender.leased_ahead:
+            break
+        await stage.start()
+        await turn_of_the_loop()
     assert stage.sender.leased_ahead[CHANNEL_NAME]
     return stage
 
