@@ -70,10 +70,10 @@ class Node:
         """Lines that are no events, such as why it would not start."""
         return [line for process in self._processes for line in process.garbage]
 
-    async def started(self, limit_s: float = 20.0) -> None:
+    async def started(self, limit_s: float = 60.0) -> None:
         await self._bell.within(limit_s, lambda: bool(self.pid), self._story)
 
-    async def ready(self, limit_s: float = 20.0) -> None:
+    async def ready(self, limit_s: float = 60.0) -> None:
         await self._bell.within(limit_s, lambda: self.is_ready, self._story)
 
     def signal(self, number: signal.Signals) -> int:
@@ -97,7 +97,7 @@ class Node:
     async def ended(self, pid: int) -> None:
         """Return when that process has ended and all that it said was read."""
         index = self.pids.index(pid)
-        await self._bell.within(20.0, lambda: len(self.statuses) > index, self._story)
+        await self._bell.within(60.0, lambda: len(self.statuses) > index, self._story)
 
     async def stop(self) -> int:
         """SIGTERM once it is ready, and the status it ends with; one that does not end by itself fails."""
