@@ -220,6 +220,7 @@ class Node:
         self.daemon: LiveDaemon | None = None
         self._main: asyncio.Task[None] | None = None
         self._frozen_until_s = 0.0
+        self._is_stopping = self._starts_again = False
         self.heard: Callable[[], None] | None = None
         self.up_since = world.now()
         self.manager = ServiceManager(world.now)
@@ -237,8 +238,9 @@ class Node:
         return self.daemon is None or not any(self.daemon.sizes[what] for what in ("leases", "leased ahead"))
 
     def switch_on(self) -> None:
-        """Start the daemon, under a new owner name."""
+        """Start the daemon, under a new owner name. If it is stopping, it starts when it has stopped."""
         if self._main is not None:
+            self._starts_again = self._is_stopping
             return
         self.life += 1
         self.say("start", f"life {self.life}")
@@ -255,6 +257,7 @@ class Node:
         self.world.rouse()
         daemon, main = self.daemon, self._main
         self.daemon = self._main = None
+        self._is_stopping = self._starts_again = False
         self._frozen_until_s = 0.0
         self.heard = None
         here = asyncio.current_task()
@@ -272,6 +275,7 @@ class Node:
         """SIGTERM: the daemon drains and ends by itself."""
         if self.daemon is not None:
             self.say("stopped")
+            self._is_stopping = True
             self.daemon.stop()
 
     async def _live(self) -> None:
@@ -294,6 +298,10 @@ class Node:
                 self.observer.stopped(self)
                 self.observer.died(self)
                 self.daemon = self._main = None
+                starts_again = self._starts_again
+                self._is_stopping = self._starts_again = False
+                if starts_again:
+                    self.switch_on()
                 return
 
     def world_of(self, life: int) -> Dependencies:
