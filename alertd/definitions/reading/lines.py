@@ -27,25 +27,26 @@ class Unsure(Exception):
     """Something may be wrong. The careful reader has to find out."""
 
 
-# All quantifiers that could compete for the same characters are possessive, so a match takes linear time.
+# No two quantifiers can compete for the same characters, so a match takes linear time. Those of single
+# characters are possessive. Those of groups are not, because Python 3.11.2 then matches wrongly (CPython issue
+# 101955).
 _KEY = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}+"
 _START = r"""[^ \-?:,\[\]{}#&*!|>'"%@`]"""  # no indicator (YAML 1.2.2, section 5.3)
-_PLAIN = rf"{_START}[^:#]*+(?:(?::(?! |\Z)|(?<! )#)[^:#]*+)*+"
+_PLAIN = rf"{_START}[^:#]*+(?:(?::(?! |\Z)|(?<! )#)[^:#]*+)*"
 _FLOW_VALUE = rf"""(?:{_START}[^,\[\]{{}}:#?]*+|"[^"\\]*+" *+|'[^']*+' *+)"""
-_FLAT_LIST = rf"\[ *+(?:{_FLOW_VALUE}(?:, *+{_FLOW_VALUE})*+)?+\] *+"
+_FLAT_LIST = rf"\[ *+(?:{_FLOW_VALUE}(?:, *+{_FLOW_VALUE})*)?\] *+"
 _FLAT_PAIR = rf"{_KEY}: ++(?:{_FLOW_VALUE}|{_FLAT_LIST})"
-_FLAT_MAPPING = rf"\{{ *+(?:{_FLAT_PAIR}(?:, *+{_FLAT_PAIR})*+)?+\}} *+"
+_FLAT_MAPPING = rf"\{{ *+(?:{_FLAT_PAIR}(?:, *+{_FLAT_PAIR})*)?\}} *+"
 _FLOW_ITEM = rf"(?:{_FLOW_VALUE}|{_FLAT_MAPPING})"
-_FLOW_LIST = rf"\[ *+(?:{_FLOW_ITEM}(?:, *+{_FLOW_ITEM})*+)?+\] *+"
+_FLOW_LIST = rf"\[ *+(?:{_FLOW_ITEM}(?:, *+{_FLOW_ITEM})*)?\] *+"
 _PAIR_VALUE = rf"(?:{_FLOW_VALUE}|{_FLAT_MAPPING}|{_FLOW_LIST})"
 _PAIR = rf"{_KEY}: ++{_PAIR_VALUE}"
-_FLOW_MAPPING = rf"\{{ *+(?:{_PAIR}(?:, *+{_PAIR})*+)?+\}} *+"
+_FLOW_MAPPING = rf"\{{ *+(?:{_PAIR}(?:, *+{_PAIR})*)?\}} *+"
 _OTHER = rf""""[^"\\]*+" *+|'[^']*+' *+|{_FLOW_LIST}|{_FLOW_MAPPING}"""
 # 1 and 2: the indentation, and the dash of an item; 3: the key; 4: a plain value; 5: another one. At the end
 # there may be a comment.
-# No quantifier of a capturing group is possessive: Python 3.11 can then match wrongly (CPython issue 101955).
-_LINE = re.compile(rf"( *+)(- ++)?(?:({_KEY}):(?: ++|\Z))?(?:({_PLAIN})|({_OTHER}))?(?:(?<= )#.*+)?+")
-_HEAD = re.compile(rf"( *+)(- ++)?({_KEY}):(?: .*+)?+")
+_LINE = re.compile(rf"( *+)(- ++)?(?:({_KEY}):(?: ++|\Z))?(?:({_PLAIN})|({_OTHER}))?(?:(?<= )#.*+)?")
+_HEAD = re.compile(rf"( *+)(- ++)?({_KEY}):(?: .*+)?")
 _FIRST_PAIR = re.compile(rf"({_KEY}): ++({_PAIR_VALUE})")
 _FIRST_ITEM = re.compile(_FLOW_ITEM)
 
