@@ -28,7 +28,7 @@ class Unsure(Exception):
 
 
 # No two quantifiers can compete for the same characters, so a match takes linear time. Those of single
-# characters are possessive. Those of groups are not, because Python 3.11.2 then matches wrongly (CPython issue
+# characters are possessive. Those of groups are not: Python 3.11.2 then matches wrongly (CPython issue
 # 101955).
 _KEY = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}+"
 _START = r"""[^ \-?:,\[\]{}#&*!|>'"%@`]"""  # no indicator (YAML 1.2.2, section 5.3)
