@@ -6,6 +6,7 @@ Everything waits for something that happens (a log line, a request, a mail), wit
 from __future__ import annotations
 
 import asyncio
+import codecs
 import json
 import os
 import signal
@@ -116,8 +117,9 @@ class Process:
 
     async def _print(self) -> None:
         assert self.inner.stdout is not None
+        decoder = codecs.getincrementaldecoder("utf-8")()  # a chunk may end within a character
         while chunk := await self.inner.stdout.read(4096):
-            self.printed += chunk.decode()
+            self.printed += decoder.decode(chunk)
             self.bell.ring()
 
 
