@@ -96,7 +96,7 @@ def import_used(config: Config) -> None:
     types = {spec.type for receiver in config.receivers.values() for spec in receiver.notifiers}
     for kind in types:
         for module in _USED.get(kind, ("alertd.notify.http.transport",)):
-            # An extra may be missing. The notifier says so when it sends.
+            # An extra may be missing. The notifier reports that when it sends.
             with suppress(ImportError):
                 import_module(module)
 

@@ -277,7 +277,7 @@ class Binder:
     async def _bind_digest_apart(
         self, sets: Sets, now: datetime, rules: Rules, build: DigestBuild
     ) -> BindResult:
-        """Bind the reminders of a digest in several deliveries, because the ledger refuses some of them.
+        """Bind the reminders of a digest in several deliveries, because the ledger refuses some reminders.
 
         What is refused waits for the next digest. It is reported each time.
         """

@@ -310,7 +310,7 @@ class Reloader:
     def send_by(self, config: Config) -> None:
         """Send what the ledger owes by this configuration, until :meth:`adopt` puts definitions in force.
 
-        At a start, that is before the files are read. What they change is taken back when it is reconciled.
+        A start calls this before it reads the files. Reconciling then takes back what the files have changed.
         """
         self._use(config)
 

@@ -189,7 +189,7 @@ class Sender:
             if not is_full:
                 break
         if self._worker is None or not self._leaser.may_have_more():
-            # Otherwise that task leases ahead, and what has fallen due meanwhile need not wait for it.
+            # Otherwise the worker leases ahead. What has fallen due must not wait here for that lease.
             await self._lease_ahead()
         self._go_on()
         await self._start_lost(dispatcher, known)

@@ -145,7 +145,19 @@ class Timer:
         self.wake()
 
     async def wait(self, next_at: datetime | None, looked_at: datetime, longest_s: float) -> None:
-        """Return when the timer is woken, at ``next_at``, or after ``longest_s``, whichever comes first.
+        """Return when the timer is woken, or after the time that :meth:`measure_wait` returns.
+
+        The arguments are those of :meth:`measure_wait`.
+        """
+        try:
+            async with asyncio.timeout(max(LEAST_S, self.measure_wait(next_at, looked_at, longest_s))):
+                await self._woken.wait()
+        except TimeoutError:
+            pass
+        self._woken.clear()
+
+    def measure_wait(self, next_at: datetime | None, looked_at: datetime, longest_s: float) -> float:
+        """Return how many seconds are left until ``next_at``, at most ``longest_s``.
 
         Args:
             next_at: when something is due next (UTC); None: nothing is.
@@ -153,16 +165,11 @@ class Timer:
                 leased, so the loop looks at it again soon, and not at once.
             longest_s: the longest wait in seconds.
         """
-        now, wait_s = self._clock.now(), longest_s
-        if next_at is not None:
-            soonest = now + SOON if next_at <= looked_at else now
-            wait_s = min(wait_s, (max(next_at, soonest) - now).total_seconds())
-        try:
-            async with asyncio.timeout(max(LEAST_S, wait_s)):
-                await self._woken.wait()
-        except TimeoutError:
-            pass
-        self._woken.clear()
+        if next_at is None:
+            return longest_s
+        now = self._clock.now()
+        soonest = now + SOON if next_at <= looked_at else now
+        return min(longest_s, (max(next_at, soonest) - now).total_seconds())
 
     def _set_handle(self) -> None:
         if self._due_s:

@@ -25,7 +25,7 @@ from alertd.engine.observer import log_bound
 from alertd.engine.reload import Active, Reloader
 from alertd.engine.sender import Sender
 from alertd.engine.status import StatusReporter
-from alertd.engine.timer import LOOK_AGAIN_S, SOON, Chore, Timer
+from alertd.engine.timer import LOOK_AGAIN_S, Chore, Timer
 from alertd.system.worker_threads import run_aside
 
 GIVE_WAY_S = 0.02
@@ -105,7 +105,7 @@ class Turns:
         The first message would be late otherwise. An idle daemon does without these modules, which are large.
 
         Returns:
-            the task that ends when everything is imported; None if nothing is due soon.
+            the task that ends when everything is imported; None if nothing has been due soon until now.
         """
         prepare = self._deps.prepare
         is_soon = next_at is not None and next_at - self._deps.clock.now() <= PREPARE_BEFORE
@@ -193,23 +193,17 @@ class Turns:
         task = asyncio.create_task(work)
         self._beside.add(task)
         try:
-            while not (await asyncio.wait({task}, timeout=self._find_wait_s()))[0]:
+            while True:
+                wait_s = self._timer.measure_wait(self.next_at, self.looked_at, TURN_AT_LEAST_S)
+                ended, _ = await asyncio.wait({task}, timeout=wait_s)
+                if ended:
+                    return task.result()
                 self.next_at = await self.turn()
                 self._liveness.note_next(self.next_at)
-            return task.result()
         finally:
             task.cancel()
             await asyncio.wait({task})
             self._beside.discard(task)
-
-    def _find_wait_s(self) -> float:
-        """Return how long a read may take until the next turn, in seconds."""
-        if self.next_at is None:
-            return TURN_AT_LEAST_S
-        now = self._deps.clock.now()
-        # What was due at the last turn and still is could not be leased.
-        soonest = now + SOON if self.next_at <= self.looked_at else now
-        return min(TURN_AT_LEAST_S, (max(self.next_at, soonest) - now).total_seconds())
 
     async def run_beside(self, work: Coroutine[Any, Any, T]) -> T:
         """Return the result of ``work``, and make a turn meanwhile whenever something has become due.

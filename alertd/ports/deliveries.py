@@ -25,7 +25,7 @@ class Settlement:
         remember: state for the next send for the same milestone, by full id, or for the same channel.
         follow_up: deliveries to write down with it: the fallback's, a notice.
         outcome: the notifier's outcome. The ledger does not keep it; the sender updates the channel's
-            backpressure by it.
+            backpressure from the outcome.
         tried_from: where the retry horizon starts from now on; None: it stays where it is.
     """
 

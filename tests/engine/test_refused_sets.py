@@ -187,7 +187,6 @@ async def test_undecidable_reminder_holds_up_no_stray(ledger: SqlLedger) -> None
     assert binder.undecidable == {("u/bad", "spare")}
 
 
-@pytest.mark.long
 async def make_due(ledger: SqlLedger, *milestones: Milestone) -> Scene:
     """Reminders of the milestones are due, and the ledger refuses those of the bad ones."""
     scene = Scene(ledger, at="2026-09-20")
@@ -199,6 +198,7 @@ async def make_due(ledger: SqlLedger, *milestones: Milestone) -> Scene:
     return scene
 
 
+@pytest.mark.long
 async def test_more_undecidable_sets_than_one_look_takes_hold_up_no_later_one(ledger: SqlLedger) -> None:
     """A reminder that is due after all of them is bound by the same look."""
     bad = (a_milestone(f"{BAD}-{number:03}", "2026-09-29") for number in range(BIND_LIMIT + 1))

@@ -20,6 +20,8 @@ ROOT = Path(__file__).parents[2]
 MAX_STARTS = 5000
 LONGEST_LINE = 1 << 22
 STOP_LIMIT_S = 40.0
+LIMIT_S = 60.0
+"""How long a node may take to start, to be ready, or to end after a kill, on a busy machine."""
 
 
 class Node:
@@ -70,10 +72,10 @@ class Node:
         """Lines that are no events, such as why it would not start."""
         return [line for process in self._processes for line in process.garbage]
 
-    async def started(self, limit_s: float = 60.0) -> None:
+    async def started(self, limit_s: float = LIMIT_S) -> None:
         await self._bell.within(limit_s, lambda: bool(self.pid), self._story)
 
-    async def ready(self, limit_s: float = 60.0) -> None:
+    async def ready(self, limit_s: float = LIMIT_S) -> None:
         await self._bell.within(limit_s, lambda: self.is_ready, self._story)
 
     def signal(self, number: signal.Signals) -> int:
@@ -97,7 +99,7 @@ class Node:
     async def ended(self, pid: int) -> None:
         """Return when that process has ended and all that it said was read."""
         index = self.pids.index(pid)
-        await self._bell.within(60.0, lambda: len(self.statuses) > index, self._story)
+        await self._bell.within(LIMIT_S, lambda: len(self.statuses) > index, self._story)
 
     async def stop(self) -> int:
         """SIGTERM once it is ready, and the status it ends with; one that does not end by itself fails."""

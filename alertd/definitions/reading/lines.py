@@ -1,10 +1,10 @@
 """Read the YAML that nearly all files use into plain values, without positions and several times faster.
 
 The reader knows block mappings and lists, and one-line values: plain, in quotes without escapes, or a flow
-mapping or list. In a flow mapping there may be others, and in those only values and lists of values. A value
-of another form, such as a block of text, goes to the careful reader in :mod:`yaml`, together with its lines.
-A text that this reader does not know for certain to be free of problems is left to the careful reader as a
-whole, which finds out what is wrong and where.
+mapping or list, which may contain flow mappings of such values. A value of another form, such as a block of
+text, goes to the careful reader in :mod:`yaml`, together with its lines. A text that this reader does not
+know for certain to be free of problems is left to the careful reader as a whole, which finds out what is
+wrong and where.
 """
 
 from __future__ import annotations

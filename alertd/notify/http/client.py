@@ -233,7 +233,8 @@ def _read_status(current: Progress, where: str, hidden: tuple[str, ...]) -> Repl
 
 async def _read_body(received: Received, head: Reply) -> Reply:
     """Return the reply with its body; at most ``MAX_BODY`` bytes are read."""
-    body, whole = bytearray(), False
+    body = bytearray()
+    whole = False
     try:
         # Raw bytes: alertd requests no compression and decompresses nothing, so an answer cannot grow.
         async for chunk in received.body:

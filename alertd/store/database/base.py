@@ -75,7 +75,7 @@ class Database:
         file: the file of a SQLite database; None where alertd has no file.
         aside: the engine for long reads, if a long read would hold up everything else: with SQLite, all other
             calls share one connection and one thread. None where several calls run at the same time.
-        checkpoints: does the checkpoints of the file of a SQLite database; None where there is no such file.
+        checkpoints: writes the log of a SQLite database into its file; None for a database without a file.
     """
 
     reader: Engine

@@ -13,9 +13,10 @@ from tests.torture.postgres import Postgres
 from tests.torture.receipts import Receipt, now_s
 
 TAKEN_S = LEASE_S + 40.0
+"""A lease has run out by then, and has a breaker that a busy machine may have opened, probed."""
+
 TRIES = 3
 """Rounds beyond those asked for, until one has stalled a node. A node may end its request before it stops."""
-"""A lease has run out by then, and has a breaker that a busy machine may have opened, probed."""
 
 ANSWERS_WITHIN_S = 4.0
 STOPPED_S = ANSWERS_WITHIN_S + 2.0
